@@ -116,8 +116,14 @@ pub const GROUP_MEMBER_BYTES_MAX: usize = 256 * KIB;
 pub const GROUP_BYTES_MAX: usize = 8 * MIB;
 /// Most partitions that one group keeps commits of.
 pub const GROUP_COMMITS_MAX: usize = 200_000;
+/// Longest time between two signs of life of a member that waits for records.
+pub const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(3);
 /// Longest note kept with a commit.
 pub const COMMIT_METADATA_BYTES_MAX: usize = 4 * KIB;
+/// The log of groups is written anew when it holds more bytes than this, and four times what lives.
+pub const GROUPS_LOG_BYTES_MAX: u64 = 16 << 20;
+/// Size of its segments.
+pub const GROUPS_LOG_SEGMENT_BYTES: u64 = 4 << 20;
 /// How long the commits of an empty group are kept.
 pub const COMMIT_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 
