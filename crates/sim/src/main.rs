@@ -1,0 +1,171 @@
+//! `sim`: the fault simulator from a command line.
+
+#![expect(clippy::print_stdout, reason = "the report is for a person or a log")]
+
+use std::process::ExitCode;
+use std::thread;
+
+use sim::crash::CrashRun;
+use sim::{Violation, chaos, crash, flip};
+
+const USAGE: &str =
+    "usage: sim [crash|flip|chaos|all|quick] [--seed N] [--seeds COUNT] [--steps N] [--op N] [--trace]
+
+crash   cut the power at every disk operation of a trace, in four ways
+flip    turn bits over in every file
+chaos   mixed faults, COUNT seeds from N on
+all     the three of them (default)
+quick   a sample of everything, in about five seconds
+--op N  cuts the power at that operation only, and shows what led to a violation
+--trace prints the trace of the seed and does nothing else";
+
+const CHAOS_SEEDS: u64 = 200;
+
+struct Args {
+    what: String,
+    seed: u64,
+    seeds: u64,
+    steps: usize,
+    op: Option<u64>,
+    /// Random bits turned over in each 4 KiB.
+    per_page: u64,
+    trace: bool,
+}
+
+fn main() -> ExitCode {
+    let Some(args) = parse(std::env::args().skip(1)) else {
+        println!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let result = match args.what.as_str() {
+        _ if args.trace => print_trace(&args),
+        "crash" => every_crash(&args),
+        "flip" => every_flip(&args),
+        "chaos" => every_chaos(&args),
+        "quick" => quick(&args),
+        _ => every_crash(&args)
+            .and_then(|()| every_flip(&args))
+            .and_then(|()| every_chaos(&args)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            println!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
+    let mut args = Args {
+        what: "all".to_owned(),
+        seed: 1,
+        seeds: CHAOS_SEEDS,
+        steps: 1000,
+        op: None,
+        per_page: 40,
+        trace: false,
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "crash" | "flip" | "chaos" | "all" | "quick" => args.what = word,
+            "--seed" => args.seed = words.next()?.parse().ok()?,
+            "--seeds" => args.seeds = words.next()?.parse().ok()?,
+            "--steps" => args.steps = words.next()?.parse().ok()?,
+            "--op" => args.op = Some(words.next()?.parse().ok()?),
+            "--trace" => args.trace = true,
+            _ => return None,
+        }
+    }
+    Some(args)
+}
+
+/// The violation, and the one command that shows it again.
+fn failed(violation: &Violation, command: &str) -> String {
+    format!("{violation}\nreplay: cargo run -p sim -- {command}")
+}
+
+fn print_trace(args: &Args) -> Result<(), String> {
+    let trace = match args.what.as_str() {
+        "chaos" => chaos::trace(args.seed),
+        _ => sim::trace(args.seed, args.steps),
+    };
+    print!("{}", trace.map_err(|violation| violation.to_string())?);
+    Ok(())
+}
+
+fn every_crash(args: &Args) -> Result<(), String> {
+    let parts = thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let run = |part| CrashRun {
+        seed: args.seed,
+        steps: args.steps,
+        parts,
+        part,
+        only: args.op,
+    };
+    let reports: Vec<_> = thread::scope(|scope| {
+        let spawn = |part| scope.spawn(move || crash::explore(run(part)));
+        let threads: Vec<_> = (0..parts).map(spawn).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    let (mut points, mut recoveries) = (0, 0);
+    for report in reports {
+        let report = report.map_err(|_| "a simulation thread panicked".to_owned())?;
+        let command = format!("crash --seed {} --steps {}", args.seed, args.steps);
+        let report = report.map_err(|violation| failed(&violation, &command))?;
+        points += report.crash_points;
+        recoveries += report.recoveries;
+    }
+    println!("crash: {points} crash points, {recoveries} recoveries, all invariants hold");
+    Ok(())
+}
+
+fn every_flip(args: &Args) -> Result<(), String> {
+    let command = format!("flip --seed {} --steps {}", args.seed, args.steps);
+    let report = flip::explore(args.seed, args.steps, args.per_page);
+    let report = report.map_err(|violation| failed(&violation, &command))?;
+    println!(
+        "flip: {} bits, {} refused, {} told, {} harmless",
+        report.flips, report.refused, report.told, report.harmless
+    );
+    Ok(())
+}
+
+fn every_chaos(args: &Args) -> Result<(), String> {
+    let (mut lives, mut acks) = (0, 0);
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        let report = chaos::run(seed)
+            .map_err(|violation| failed(&violation, &format!("chaos --seed {seed} --seeds 1")))?;
+        lives += report.lives;
+        acks += report.acks;
+    }
+    println!(
+        "chaos: {} seeds, {lives} crashes and restarts, {acks} acks at the end",
+        args.seeds
+    );
+    Ok(())
+}
+
+/// A sample of everything.
+fn quick(args: &Args) -> Result<(), String> {
+    let run = CrashRun {
+        seed: args.seed,
+        steps: 500,
+        parts: 3,
+        part: args.seed % 3,
+        only: None,
+    };
+    let crashes = crash::explore(run);
+    crashes.map_err(|violation| failed(&violation, &format!("quick --seed {}", args.seed)))?;
+    every_chaos(&Args {
+        what: String::new(),
+        seeds: 60,
+        ..*args
+    })?;
+    every_flip(&Args {
+        what: String::new(),
+        steps: 150,
+        per_page: 4,
+        ..*args
+    })
+}
