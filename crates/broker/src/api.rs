@@ -1,0 +1,391 @@
+//! The nouns of the API: what is asked, and what is answered.
+
+use std::time::Duration;
+
+use model::{
+    LeaderEpoch, Mode, Offset, PartitionIndex, ProducerEpoch, ProducerId, Record, Timestamp,
+    TopicId, TopicName,
+};
+use wire::Batch;
+use wire::cursor::Cursor;
+
+/// What a broker is told at its start.
+#[derive(Debug, Clone)]
+pub struct BrokerOptions {
+    /// Whether a publish to an unknown topic makes it.
+    pub auto_create_topics: bool,
+    /// Partitions of a topic whose maker does not say.
+    pub default_partitions: u32,
+    /// How long commits of an empty group are kept.
+    pub commit_retention: Duration,
+    /// How often retention runs.
+    pub retention_interval: Duration,
+    /// How long the first members of a group wait for each other.
+    pub initial_rebalance_delay: Duration,
+}
+
+/// What may be set on a topic. `None` means: the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// How long records are kept.
+    pub retention: Option<Duration>,
+    /// How many bytes each partition keeps.
+    pub retention_bytes: Option<u64>,
+    /// Size of a segment file.
+    pub segment_bytes: Option<u64>,
+    /// Largest batch taken.
+    pub max_message_bytes: Option<usize>,
+}
+
+/// A change of settings: `None` leaves a setting, `Some(None)` puts it back to the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicChanges {
+    /// See [`TopicSettings::retention`].
+    pub retention: Option<Option<Duration>>,
+    /// See [`TopicSettings::retention_bytes`].
+    pub retention_bytes: Option<Option<u64>>,
+    /// See [`TopicSettings::segment_bytes`].
+    pub segment_bytes: Option<Option<u64>>,
+    /// See [`TopicSettings::max_message_bytes`].
+    pub max_message_bytes: Option<Option<usize>>,
+}
+
+/// A topic to make.
+#[derive(Debug, Clone)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: TopicName,
+    /// How many partitions; `None` for the node's default.
+    pub partitions: Option<u32>,
+    /// How many copies; only 1 (or `None`) is taken today, anything else is refused.
+    pub replication_factor: Option<u16>,
+    /// The promise; only [`Mode::Leader`] is taken today.
+    pub mode: Mode,
+    /// Settings.
+    pub settings: TopicSettings,
+}
+
+/// A topic as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: TopicName,
+    /// Its identity.
+    pub id: TopicId,
+    /// Its promise.
+    pub mode: Mode,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its settings as given.
+    pub settings: TopicSettings,
+    /// Its partitions, by index.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// A partition as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionDescription {
+    /// Its number.
+    pub index: PartitionIndex,
+    /// First offset kept.
+    pub start: Offset,
+    /// One past the last durable record.
+    pub end: Offset,
+    /// Bytes on disk; nearly, when records are sealed.
+    pub bytes: u64,
+    /// The reign of its leader.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Records to publish.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// Where.
+    pub topic: TopicName,
+    /// Which partition for all of them; `None`: by key, or sticky for those without.
+    pub partition: Option<PartitionIndex>,
+    /// What, in order.
+    pub records: Vec<Record>,
+}
+
+/// What an acknowledgement says. One per record (of [`Publish`]) or per batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The topic's promise.
+    pub mode: Mode,
+    /// Where the record went.
+    pub partition: PartitionIndex,
+    /// Its offset (of a batch: its first record's).
+    pub offset: Offset,
+    /// The reign under which it was accepted.
+    pub leader_epoch: LeaderEpoch,
+    /// On how many disks it is.
+    pub copies: u16,
+    /// Its timestamp.
+    pub timestamp: Timestamp,
+    /// Whether it was there already: a retry recognised by producer and sequence.
+    pub duplicate: bool,
+}
+
+/// Where reading begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// The first record kept.
+    Earliest,
+    /// The next record published.
+    Latest,
+    /// This offset, in every partition read.
+    Offset(Offset),
+    /// The first record at or after this time.
+    Time(Timestamp),
+    /// Where an earlier answer ended.
+    Cursor(Cursor),
+}
+
+/// A read of one topic that waits for something to deliver.
+#[derive(Debug, Clone)]
+pub struct Poll {
+    /// Which topic.
+    pub topic: TopicName,
+    /// Which partitions; `None` for all.
+    pub partitions: Option<Vec<PartitionIndex>>,
+    /// Where to begin.
+    pub start: Start,
+    /// Most records to answer with, 1 to `POLL_RECORDS_MAX`.
+    pub max_records: usize,
+    /// How long to wait when there is nothing.
+    pub wait: Duration,
+}
+
+/// The answer to a poll: what there was, and where to go on.
+#[derive(Debug, Clone)]
+pub struct Polled {
+    /// In order within each partition. May be empty once the wait is over.
+    pub records: Vec<Delivered>,
+    /// Places where records that once were there can no longer be read. Each is told once.
+    pub gaps: Vec<Gap>,
+    /// Give it back to get what comes next.
+    pub cursor: Cursor,
+}
+
+/// A record and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Partition.
+    pub partition: PartitionIndex,
+    /// Offset.
+    pub offset: Offset,
+    /// The record, its timestamp always filled.
+    pub record: Record,
+}
+
+/// Offsets `from..to` that a reader expected and cannot have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Partition.
+    pub partition: PartitionIndex,
+    /// First missing offset.
+    pub from: Offset,
+    /// Where reading goes on.
+    pub to: Offset,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Why records are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// Retention or an explicit deletion took them.
+    Deleted,
+    /// They cannot be read: the disk returned other bytes than were written, or their publisher
+    /// compressed or encoded them in a way that nobody can undo.
+    Damaged,
+}
+
+/// A read of whole batches, for doors that pass them through.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Which topic.
+    pub topic: TopicName,
+    /// From where, per partition.
+    pub positions: Vec<(PartitionIndex, Offset)>,
+    /// Answer as soon as this many bytes are there.
+    pub min_bytes: usize,
+    /// Answer with about this many bytes at most; a first batch always comes whole.
+    pub max_bytes: usize,
+    /// How long to wait for `min_bytes`.
+    pub wait: Duration,
+}
+
+/// One partition's part of a fetch.
+#[derive(Debug)]
+pub struct FetchedPartition {
+    /// Partition.
+    pub index: PartitionIndex,
+    /// First offset kept.
+    pub start: Offset,
+    /// One past the last committed record.
+    pub end: Offset,
+    /// Whole batches, or why there are none.
+    pub batches: Result<Vec<Batch>, crate::FetchError>,
+}
+
+/// A member that reads as part of a group. The consumer's name is its identity: the same name
+/// coming back takes its old place (a static member).
+#[derive(Debug, Clone)]
+pub struct GroupSubscribe {
+    /// The group; made when first named.
+    pub group: String,
+    /// The consumer's name, unique in its group.
+    pub consumer: String,
+    /// Topics it reads.
+    pub topics: Vec<TopicName>,
+    /// How long it may be silent.
+    pub session_timeout: Duration,
+}
+
+/// What a member has been given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which rebalance gave it.
+    pub generation: u32,
+    /// The member's partitions.
+    pub partitions: Vec<(TopicName, Vec<PartitionIndex>)>,
+}
+
+/// A poll by a member of a group. Joins the group first if it is not in it.
+#[derive(Debug, Clone)]
+pub struct GroupPoll {
+    /// The group.
+    pub group: String,
+    /// The consumer's name.
+    pub consumer: String,
+    /// The topic to read (the member subscribes to it if it does not yet).
+    pub topic: TopicName,
+    /// What the member has finished: committed before anything is read. Without it reading goes on
+    /// at the group's commits, so records that were not committed come again. Never moves a commit
+    /// back, and passes over partitions that are not the member's any more.
+    pub done: Option<Cursor>,
+    /// Where a partition begins that the group never committed. Unless it is the earliest, the place
+    /// found is committed at once, so that "latest" is looked up once and not at every poll.
+    pub start: Start,
+    /// Commit what this answer holds while answering: at most once.
+    pub auto_commit: bool,
+    /// See [`Poll::max_records`].
+    pub max_records: usize,
+    /// See [`Poll::wait`].
+    pub wait: Duration,
+    /// How long the member may be silent between two polls.
+    pub session_timeout: Duration,
+}
+
+/// The answer to a group poll. The cursor covers the member's partitions only. While the group is
+/// still waiting for other members, generation 0 with no partitions: poll again.
+#[derive(Debug, Clone)]
+pub struct GroupPolled {
+    /// What there was.
+    pub polled: Polled,
+    /// What the member holds now.
+    pub assignment: Assignment,
+}
+
+/// Progress of a group.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// The group.
+    pub group: String,
+    /// The member that commits; `None` only while the group has no members.
+    pub consumer: Option<String>,
+    /// What is finished.
+    pub cursor: Cursor,
+}
+
+/// A group as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// Its name.
+    pub name: String,
+    /// `empty`, `preparing_rebalance`, `completing_rebalance` or `stable`.
+    pub state: &'static str,
+    /// The last completed rebalance.
+    pub generation: u32,
+    /// Who is in it.
+    pub members: Vec<GroupMember>,
+    /// What it has finished.
+    pub commits: Vec<GroupCommit>,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its id.
+    pub member_id: String,
+    /// The consumer's name, if it gave one.
+    pub consumer: Option<String>,
+    /// Its partitions.
+    pub partitions: Vec<(TopicName, Vec<PartitionIndex>)>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCommit {
+    /// Topic.
+    pub topic: TopicName,
+    /// Partition.
+    pub partition: PartitionIndex,
+    /// The next offset the group will read.
+    pub offset: Offset,
+    /// Records between that and the end.
+    pub lag: u64,
+}
+
+/// An idempotent producer's identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerGrant {
+    /// Never given out twice.
+    pub id: ProducerId,
+    /// Starts at 0.
+    pub epoch: ProducerEpoch,
+}
+
+/// How the node is.
+#[derive(Debug, Clone)]
+pub struct NodeStatus {
+    /// Identity of the data directory, 32 hexadecimal digits.
+    pub storage_id: String,
+    /// Which engine: `log` or `sqlite`.
+    pub store: &'static str,
+    /// Whether it takes appends.
+    pub health: seglog::Health,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// How long it has run.
+    pub uptime: Duration,
+    /// Topics that users made.
+    pub topics: usize,
+    /// Their partitions.
+    pub partitions: usize,
+    /// Groups.
+    pub groups: usize,
+}
+
+/// Counters since the start, for the metrics page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records acknowledged.
+    pub records_published: u64,
+    /// Their batches' bytes.
+    pub bytes_published: u64,
+    /// Appends refused or failed.
+    pub publishes_failed: u64,
+    /// Records handed to readers.
+    pub records_delivered: u64,
+    /// Bytes of batches handed to readers.
+    pub bytes_delivered: u64,
+    /// Reads waiting for something to deliver, now.
+    pub polls_waiting: u64,
+    /// Bytes accepted and not yet acknowledged, now.
+    pub bytes_in_flight: u64,
+    /// Commits acknowledged.
+    pub commits: u64,
+}

@@ -1,0 +1,52 @@
+//! Counters since the start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::api::Counters;
+
+/// One number that many threads change.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, by: u64) {
+        self.0.fetch_sub(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// See [`Counters`] for what each counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) records_published: Count,
+    pub(crate) bytes_published: Count,
+    pub(crate) publishes_failed: Count,
+    pub(crate) records_delivered: Count,
+    pub(crate) bytes_delivered: Count,
+    pub(crate) polls_waiting: Count,
+    pub(crate) bytes_in_flight: Count,
+    pub(crate) commits: Count,
+}
+
+impl Counts {
+    /// All of them, each read on its own.
+    pub(crate) fn snapshot(&self) -> Counters {
+        Counters {
+            records_published: self.records_published.get(),
+            bytes_published: self.bytes_published.get(),
+            publishes_failed: self.publishes_failed.get(),
+            records_delivered: self.records_delivered.get(),
+            bytes_delivered: self.bytes_delivered.get(),
+            polls_waiting: self.polls_waiting.get(),
+            bytes_in_flight: self.bytes_in_flight.get(),
+            commits: self.commits.get(),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Reads whole batches, for doors that pass them through.
+
+use std::sync::Arc;
+
+use model::limits::FETCH_BYTES_MAX;
+use model::{Offset, PartitionIndex};
+use tokio::time::timeout_at;
+use wire::Batch;
+
+use crate::admin::partition_of;
+use crate::api::{Fetch, FetchedPartition};
+use crate::error::FetchError;
+use crate::inner::Inner;
+use crate::partition::Partition;
+use crate::poll::deadline;
+use crate::reader::Source;
+use crate::start::read_failed;
+use crate::topic::Topic;
+
+impl Inner {
+    pub(crate) async fn fetch(&self, fetch: Fetch) -> Result<Vec<FetchedPartition>, FetchError> {
+        let topic = self.topic_to_read(&fetch.topic)?;
+        let deadline = deadline(fetch.wait);
+        let mut fetching = Fetching::new(&topic, &fetch);
+        let waiting = topic.wake.wait();
+        loop {
+            let ring = waiting.ring();
+            if fetching.has_news() && !fetching.read(Source::Memory) {
+                fetching = Box::pin(self.extend(fetching)).await?;
+            }
+            if fetching.is_enough(fetch.min_bytes) || self.is_closed() {
+                break;
+            }
+            if topic.is_deleted() {
+                return Err(FetchError::UnknownTopic(topic.name.to_string()));
+            }
+            if timeout_at(deadline, ring).await.is_err() {
+                break;
+            }
+        }
+        drop(waiting);
+        self.counts().records_delivered.add(fetching.records());
+        self.counts().bytes_delivered.add(fetching.bytes as u64);
+        Ok(fetching.finish())
+    }
+
+    /// Reads what has come since the last time.
+    async fn extend(&self, mut fetching: Fetching) -> Result<Fetching, FetchError> {
+        self.on_disk(move |store| {
+            fetching.read(Source::Store(store));
+            fetching
+        })
+        .await
+    }
+}
+
+/// A fetch on its way.
+#[derive(Debug)]
+struct Fetching {
+    topic: Arc<Topic>,
+    rows: Vec<Row>,
+    max_bytes: usize,
+    bytes: usize,
+    /// A batch was there that would have been too much.
+    is_full: bool,
+}
+
+/// What one read of a partition added.
+enum Taken {
+    /// So many bytes, and there was room for more.
+    Bytes(usize),
+    /// So many, and the next batch has no room.
+    Full(usize),
+}
+
+/// What a partition may still add.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: usize,
+    /// Whether nothing has been read yet, so that one batch may be larger.
+    is_first: bool,
+}
+
+#[derive(Debug)]
+struct Row {
+    index: PartitionIndex,
+    next: Offset,
+    batches: Vec<Batch>,
+    error: Option<FetchError>,
+}
+
+impl Fetching {
+    fn new(topic: &Arc<Topic>, fetch: &Fetch) -> Self {
+        let rows = fetch.positions.iter().map(|(index, next)| Row {
+            index: *index,
+            next: *next,
+            batches: Vec::new(),
+            error: partition_of(topic, *index).err(),
+        });
+        Self {
+            rows: rows.collect(),
+            topic: Arc::clone(topic),
+            max_bytes: fetch.max_bytes.min(FETCH_BYTES_MAX),
+            bytes: 0,
+            is_full: false,
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        self.rows.iter().any(|row| row.has_news(&self.topic))
+    }
+
+    /// An error, or no partition at all, is told at once.
+    fn is_enough(&self, min_bytes: usize) -> bool {
+        self.rows.is_empty()
+            || self.bytes >= min_bytes
+            || self.is_full
+            || self.rows.iter().any(|row| row.error.is_some())
+    }
+
+    /// The partitions are served in the order in which they were asked for. The first batch of all
+    /// comes whole, however large. False when the store must be asked for the rest.
+    fn read(&mut self, source: Source<'_>) -> bool {
+        for row in &mut self.rows {
+            let Some(partition) = self.topic.partition(row.index) else {
+                continue;
+            };
+            // The store may give less than there is.
+            while row.has_news(&self.topic) && !self.is_full {
+                let room = Room {
+                    bytes: self.max_bytes.saturating_sub(self.bytes),
+                    is_first: self.bytes == 0,
+                };
+                match row.read(source, &self.topic, partition, room) {
+                    Some(Taken::Bytes(0)) => break,
+                    Some(Taken::Bytes(bytes)) => self.bytes += bytes,
+                    Some(Taken::Full(bytes)) => {
+                        self.bytes += bytes;
+                        self.is_full = true;
+                    }
+                    None => return false,
+                }
+            }
+        }
+        true
+    }
+
+    fn records(&self) -> u64 {
+        let batches = self.rows.iter().flat_map(|row| &row.batches);
+        batches
+            .map(|batch| u64::from(batch.header().record_count))
+            .sum()
+    }
+
+    fn finish(self) -> Vec<FetchedPartition> {
+        let topic = self.topic;
+        self.rows
+            .into_iter()
+            .map(|row| row.finish(&topic))
+            .collect()
+    }
+}
+
+impl Row {
+    fn has_news(&self, topic: &Topic) -> bool {
+        let partition = topic.partition(self.index);
+        self.error.is_none() && partition.is_some_and(|p| p.end() != self.next)
+    }
+
+    /// Reads on; the bytes that came. `None` when the store must be asked.
+    fn read(
+        &mut self,
+        source: Source<'_>,
+        topic: &Topic,
+        partition: &Partition,
+        room: Room,
+    ) -> Option<Taken> {
+        let (start, end) = (partition.start(), partition.end());
+        let read = if (start..=end).contains(&self.next) {
+            self.batches_from(source, topic, partition, room)?
+        } else {
+            let (wanted, partition) = (self.next, self.index);
+            Err(FetchError::OutOfRange {
+                partition,
+                wanted,
+                start,
+                end,
+            })
+        };
+        Some(match read {
+            Ok(batches) => self.take(batches, end, room),
+            Err(error) => {
+                // What was read before the trouble is told first.
+                if self.batches.is_empty() {
+                    self.error = Some(error);
+                }
+                Taken::Bytes(0)
+            }
+        })
+    }
+
+    fn batches_from(
+        &self,
+        source: Source<'_>,
+        topic: &Topic,
+        partition: &Partition,
+        room: Room,
+    ) -> Option<Result<Vec<Batch>, FetchError>> {
+        let kept = partition.fresh.from(self.next);
+        match source {
+            _ if !kept.is_empty() => {
+                Some(Ok(kept.iter().map(|kept| kept.batch().clone()).collect()))
+            }
+            Source::Memory => None,
+            Source::Store(store) => {
+                let read = store.read(partition.id, self.next, room.bytes);
+                Some(read.map_err(|error| read_failed(error, topic, partition)))
+            }
+        }
+    }
+
+    fn take(&mut self, batches: Vec<Batch>, end: Offset, room: Room) -> Taken {
+        let mut taken = 0;
+        for batch in batches {
+            let header = batch.header();
+            if header.base_offset >= end {
+                break;
+            }
+            let fits = taken + header.size <= room.bytes || (room.is_first && taken == 0);
+            if !fits {
+                return Taken::Full(taken);
+            }
+            taken += header.size;
+            self.next = header.last_offset.saturating_add(1);
+            self.batches.push(batch);
+        }
+        Taken::Bytes(taken)
+    }
+
+    fn finish(self, topic: &Topic) -> FetchedPartition {
+        let partition = topic.partition(self.index);
+        FetchedPartition {
+            index: self.index,
+            start: partition.map(|p| p.start()).unwrap_or_default(),
+            end: partition.map(|p| p.end()).unwrap_or_default(),
+            batches: self.error.map_or(Ok(self.batches), Err),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Reads as a member of a group.
+//!
+//! Each poll is a sign of life, and so is each few seconds of a poll that waits. A rebalance ends
+//! the wait: the member joins again and answers at once with what it holds now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::limits::{HEARTBEAT_INTERVAL_MAX, POLL_RECORDS_MAX};
+use model::{Offset, PartitionId, PartitionIndex};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use wire::cursor::Cursor;
+
+use super::member::{Membership, Slot, check_session_timeout};
+use crate::api::{Assignment, GroupPoll, GroupPolled, Polled, Start};
+use crate::error::{FetchError, GroupError};
+use crate::inner::Inner;
+use crate::poll::deadline;
+use crate::reader::{Found, Reader};
+use crate::topic::Topic;
+
+/// How a wait for records ended.
+enum Waited {
+    Found(Found),
+    /// The member holds something else now, or must join to learn what.
+    Rebalanced,
+}
+
+impl Inner {
+    pub(crate) async fn group_poll(
+        self: &Arc<Self>,
+        poll: GroupPoll,
+    ) -> Result<GroupPolled, GroupError> {
+        check_session_timeout(poll.session_timeout)?;
+        let slot = self.groups.slot(&poll.group, &poll.consumer)?;
+        let topic = self.topic_to_read(&poll.topic)?;
+        let deadline = deadline(poll.wait);
+        if let Some(done) = &poll.done {
+            Box::pin(self.commit_done(&slot, done)).await?;
+        }
+        let Some(mut membership) = self.member_by(&slot, &poll, deadline).await? else {
+            return Ok(nothing_yet(&topic));
+        };
+        let mut reader = Box::pin(self.group_reader(&slot, &membership, &topic, &poll)).await?;
+        let found = match self
+            .wait_as_member(&slot, &membership, &mut reader, deadline)
+            .await?
+        {
+            Waited::Found(found) => found,
+            Waited::Rebalanced => {
+                // The other members must join too; there may be no time left to wait for them.
+                membership = match self.member_by(&slot, &poll, deadline).await? {
+                    Some(membership) => membership,
+                    None => return Ok(nothing_yet(&topic)),
+                };
+                reader = Box::pin(self.group_reader(&slot, &membership, &topic, &poll)).await?;
+                self.look(&mut reader).await?.unwrap_or_default()
+            }
+        };
+        if poll.auto_commit {
+            let positions = positions_in(&reader);
+            // If this fails the records are not handed out: whoever has the partitions now has them.
+            self.commit_positions(&slot, &membership, positions).await?;
+        }
+        self.count_delivery(&found);
+        Ok(GroupPolled {
+            assignment: self.assignment(&membership),
+            polled: reader.answer(found, None),
+        })
+    }
+
+    /// Joins if need be; `None` when the deadline passes before the group is complete. The join goes
+    /// on then, and the next poll finds it done.
+    async fn member_by(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        poll: &GroupPoll,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Membership>>, GroupError> {
+        let topics = BTreeSet::from([poll.topic.clone()]);
+        let join = self.join_group(slot, topics, poll.session_timeout, false);
+        // Even a poll that does not wait gives the disk the time to store a new member.
+        let patience = deadline.max(Instant::now() + JOIN_PATIENCE);
+        timeout_at(patience, Box::pin(join)).await.ok().transpose()
+    }
+
+    /// A reader of the member's partitions, at the group's commits. A partition without one begins
+    /// where the poll says; unless that is the earliest, it is committed at once, for "latest" must
+    /// not mean something later at every poll.
+    async fn group_reader(
+        &self,
+        slot: &Slot,
+        membership: &Membership,
+        topic: &Arc<Topic>,
+        poll: &GroupPoll,
+    ) -> Result<Reader, GroupError> {
+        let mine = membership
+            .partitions
+            .iter()
+            .filter(|id| id.topic == topic.id);
+        let mine: Vec<PartitionId> = mine.copied().collect();
+        let known = self.groups.commits(&slot.group, Some(mine.clone()));
+        let unknown = mine
+            .iter()
+            .filter(|id| !known.contains_key(id))
+            .map(|id| id.index);
+        let unknown: Vec<PartitionIndex> = unknown.collect();
+        let begun = self.positions(topic, &unknown, &poll.start).await?;
+        if poll.start != Start::Earliest {
+            let positions = begun.iter().map(|(index, at)| (id_in(topic, *index), *at));
+            self.commit_positions(slot, membership, positions.collect())
+                .await?;
+        }
+        let known = known.into_iter().map(|(id, at)| (id.index, at));
+        let mut positions: Vec<(PartitionIndex, Offset)> = known.chain(begun).collect();
+        positions.sort_unstable();
+        Ok(Reader {
+            topic: Arc::clone(topic),
+            positions,
+            max_records: poll.max_records.clamp(1, POLL_RECORDS_MAX),
+        })
+    }
+
+    async fn wait_as_member(
+        &self,
+        slot: &Slot,
+        membership: &Arc<Membership>,
+        reader: &mut Reader,
+        deadline: Instant,
+    ) -> Result<Waited, GroupError> {
+        let topic = Arc::clone(&reader.topic);
+        let waiting = topic.wake.wait();
+        let interval = heartbeat_interval(membership.session_timeout);
+        let mut next_beat = Instant::now() + interval;
+        loop {
+            let (ring, nudge) = (waiting.ring(), slot.bell.notified());
+            if let Some(found) = self.look(reader).await? {
+                return Ok(Waited::Found(found));
+            }
+            if topic.is_deleted() {
+                return Err(FetchError::UnknownTopic(topic.name.to_string()).into());
+            }
+            // Looked at after the bell was taken, so that no rebalance is missed.
+            if Instant::now() >= next_beat || is_stale(slot, membership) {
+                next_beat = Instant::now() + interval;
+                match self.groups.heartbeat(slot, membership).await? {
+                    Some(alive) if alive == *membership => {}
+                    _ => return Ok(Waited::Rebalanced),
+                }
+            }
+            if self.is_closed() || Instant::now() >= deadline {
+                return Ok(Waited::Found(Found::default()));
+            }
+            tokio::select! {
+                () = ring => {}
+                () = nudge => next_beat = Instant::now(),
+                () = sleep_until(deadline.min(next_beat)) => {}
+            }
+        }
+    }
+}
+
+/// The least time that a poll gives a join.
+const JOIN_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Another call for the same consumer has learned more.
+fn is_stale(slot: &Slot, membership: &Arc<Membership>) -> bool {
+    slot.membership().is_none_or(|known| known != *membership)
+}
+
+fn heartbeat_interval(session_timeout: Duration) -> Duration {
+    (session_timeout / 3).min(HEARTBEAT_INTERVAL_MAX)
+}
+
+fn positions_in(reader: &Reader) -> Vec<(PartitionId, Offset)> {
+    let positions = reader.positions.iter();
+    positions
+        .map(|(index, at)| (id_in(&reader.topic, *index), *at))
+        .collect()
+}
+
+fn id_in(topic: &Topic, index: PartitionIndex) -> PartitionId {
+    PartitionId {
+        topic: topic.id,
+        index,
+    }
+}
+
+/// The answer to a consumer whose group is still rebalancing.
+fn nothing_yet(topic: &Topic) -> GroupPolled {
+    GroupPolled {
+        polled: Polled {
+            records: Vec::new(),
+            gaps: Vec::new(),
+            cursor: Cursor::new(topic.id, []),
+        },
+        assignment: Assignment {
+            generation: 0,
+            partitions: Vec::new(),
+        },
+    }
+}

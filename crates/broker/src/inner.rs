@@ -1,0 +1,213 @@
+//! What all clones of a broker share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, DISK_READS_MAX};
+use model::{Instant, Timestamp, TopicId};
+use parking_lot::Mutex;
+use seglog::{Health, Store};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::api::{BrokerOptions, Counters, NodeStatus};
+use crate::counts::Counts;
+use crate::error::FetchError;
+use crate::fresh::Fresh;
+use crate::group::Groups;
+use crate::metadata::Metadata;
+use crate::partition::Partition;
+use crate::producer_ids::ProducerIds;
+use crate::seams::{Clock, Entropy};
+use crate::topics::Topics;
+use crate::wake::Wake;
+
+/// A running broker.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) metadata: Metadata,
+    pub(crate) options: BrokerOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) makers: Makers,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) producer_ids: ProducerIds,
+    /// Bytes that may still be accepted before earlier ones are on disk.
+    pub(crate) budget: Arc<Semaphore>,
+    /// Partitions that idempotent producers write to.
+    pub(crate) with_producers: Mutex<Vec<Weak<Partition>>>,
+    /// Bytes that a restart now would read to learn what producers wrote.
+    pub(crate) unsaved_bytes: AtomicU64,
+    pub(crate) save_now: Notify,
+    storage_id: [u8; 16],
+    started: (Timestamp, Instant),
+    disk_reads: Arc<Semaphore>,
+    /// Nobody waits any more.
+    closed: AtomicBool,
+    /// Everything is on the disk.
+    saved_all: AtomicBool,
+}
+
+/// What a new partition needs from the node.
+#[derive(Debug, Clone)]
+pub(crate) struct Makers {
+    pub(crate) counts: Arc<Counts>,
+    fresh_bytes: Arc<AtomicUsize>,
+    runtime: Handle,
+}
+
+impl Makers {
+    /// To be called on the runtime that the broker lives on.
+    pub(crate) fn new() -> Self {
+        Self {
+            counts: Arc::default(),
+            fresh_bytes: Arc::default(),
+            runtime: Handle::current(),
+        }
+    }
+
+    pub(crate) fn wake(&self) -> Arc<Wake> {
+        Arc::new(Wake::new(self.runtime.clone(), Arc::clone(&self.counts)))
+    }
+
+    pub(crate) fn fresh(&self) -> Fresh {
+        Fresh::new(Arc::clone(&self.fresh_bytes))
+    }
+}
+
+/// The parts that were restored from the disk.
+pub(crate) struct Restored {
+    pub(crate) metadata: Metadata,
+    pub(crate) storage_id: [u8; 16],
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) with_producers: Vec<Weak<Partition>>,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        restored: Restored,
+        store: Arc<dyn Store>,
+        options: BrokerOptions,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        makers: Makers,
+    ) -> Self {
+        let started = (clock.wall(), clock.now());
+        Self {
+            store,
+            producer_ids: ProducerIds::new(restored.metadata.clone()),
+            metadata: restored.metadata,
+            options,
+            clock,
+            entropy,
+            makers,
+            topics: restored.topics,
+            groups: restored.groups,
+            budget: Arc::new(Semaphore::new(APPEND_BYTES_IN_FLIGHT_MAX)),
+            with_producers: Mutex::new(restored.with_producers),
+            unsaved_bytes: AtomicU64::new(0),
+            save_now: Notify::new(),
+            storage_id: restored.storage_id,
+            started,
+            disk_reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
+            closed: AtomicBool::new(false),
+            saved_all: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.makers.counts
+    }
+
+    /// Whether the broker was closed: nobody waits any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Sends home who waits: readers, and those who asked the coordinator of groups.
+    pub(crate) fn begin_close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.groups.stop();
+        self.topics.all().iter().for_each(|topic| topic.wake.ring());
+    }
+
+    /// Closes the store, which finishes what was accepted, and writes what a quick start needs.
+    /// Nothing uses the store any more when this returns.
+    pub(crate) async fn close(&self) {
+        let _no_change = self.topics.changes.lock().await;
+        let _no_read = self.disk_reads.acquire_many(DISK_READS_MAX as u32).await;
+        if self.saved_all.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        if tokio::task::spawn_blocking(move || store.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("the store did not close cleanly");
+        }
+        self.save_producers().await;
+        if let Err(error) = self.metadata.run(Metadata::close).await {
+            tracing::warn!(?error, "hark.db was not merged at the end");
+        }
+    }
+
+    /// Runs a read that may wait for the disk, off the async workers and not too many at once.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> T + Send + 'static,
+    ) -> Result<T, FetchError> {
+        let stopping = || FetchError::Io("the node is stopping".to_owned());
+        let turn = Arc::clone(&self.disk_reads).acquire_owned().await;
+        let turn = turn.map_err(|_| stopping())?;
+        let store = Arc::clone(&self.store);
+        let done = tokio::task::spawn_blocking(move || {
+            let answer = read(&*store);
+            drop(store);
+            // Last, for a close takes all turns to be sure that nobody reads.
+            drop(turn);
+            answer
+        });
+        done.await.map_err(|_| stopping())
+    }
+
+    /// A new identity.
+    pub(crate) fn new_topic_id(&self) -> TopicId {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        TopicId::from_bytes(bytes)
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let (topics, partitions) = self.topics.counts();
+        let (started, since) = self.started;
+        NodeStatus {
+            storage_id: TopicId::from_bytes(self.storage_id).to_string(),
+            store: self.store.name(),
+            health: self.health(),
+            started,
+            uptime: self.clock.now().since(since),
+            topics,
+            partitions,
+            groups: self.groups.count(),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let free = self.budget.available_permits();
+        Counters {
+            bytes_in_flight: (APPEND_BYTES_IN_FLIGHT_MAX - free) as u64,
+            ..self.counts().snapshot()
+        }
+    }
+
+    fn health(&self) -> Health {
+        if self.is_closed() {
+            Health::Failed("the node was stopped".to_owned())
+        } else {
+            self.store.health()
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The tables of `hark.db`, and how the file is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::error::OpenError;
+
+/// What `PRAGMA user_version` says.
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE node (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    storage_id BLOB NOT NULL CHECK (length(storage_id) = 16),
+    next_producer_id INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE topics (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name TEXT NOT NULL UNIQUE,
+    partitions INTEGER NOT NULL CHECK (partitions > 0),
+    created_ms INTEGER NOT NULL,
+    applied INTEGER NOT NULL,
+    retention_ms INTEGER,
+    retention_bytes INTEGER,
+    segment_bytes INTEGER,
+    max_message_bytes INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE producers (
+    topic BLOB NOT NULL,
+    partition INTEGER NOT NULL,
+    up_to INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Opens the database, makes its tables if it is new, and refuses one of a newer version.
+pub(super) fn open(path: &Path, storage_id: [u8; 16]) -> Result<Connection, OpenError> {
+    let mut connection = control("opening it", Connection::open(path))?;
+    control("setting it up", set_up(&connection))?;
+    let version = control("reading its version", version_of(&connection))?;
+    match version {
+        0 => control("making its tables", make(&mut connection, storage_id))?,
+        VERSION => {}
+        newer => {
+            return Err(OpenError::Corrupt(format!(
+                "hark.db has the schema version {newer}, this program knows {VERSION}; \
+                 use the program that made it, or a newer one"
+            )));
+        }
+    }
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    // The answer of this pragma is the mode that it got; a file system without shared memory keeps
+    // the rollback journal, which is as durable.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -512)
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn make(connection: &mut Connection, storage_id: [u8; 16]) -> rusqlite::Result<()> {
+    let change = Transaction::new(connection, TransactionBehavior::Immediate)?;
+    change.execute_batch(TABLES)?;
+    change.execute(
+        "INSERT INTO node (one, storage_id) VALUES (1, ?1)",
+        [storage_id],
+    )?;
+    change.pragma_update(None, "user_version", VERSION)?;
+    change.commit()
+}
+
+/// Names what was tried beside what SQLite said.
+fn control<T>(what: &'static str, result: rusqlite::Result<T>) -> Result<T, OpenError> {
+    result.map_err(|source| OpenError::Control { what, source })
+}

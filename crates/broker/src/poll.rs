@@ -1,0 +1,181 @@
+//! Reads records, and waits for them.
+//!
+//! A reader that waits holds its positions, a place on its topic's bell and a timer, and nothing
+//! else: ten thousand of them are nothing special. What is rare, and what needs the disk, is boxed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::limits::{POLL_RECORDS_MAX, POLL_TIMEOUT_MAX};
+use model::{PartitionIndex, TopicName};
+use tokio::time::{Instant, timeout_at};
+
+use crate::api::{Delivered, Poll, Polled, Start};
+use crate::error::FetchError;
+use crate::fresh::Decoded;
+use crate::inner::Inner;
+use crate::partition::Partition;
+use crate::reader::{Found, Reader, Source};
+use crate::start::{partitions_asked, read_failed};
+use crate::topic::Topic;
+
+impl Inner {
+    pub(crate) async fn poll(&self, poll: Poll) -> Result<Polled, FetchError> {
+        let mut reader = Box::pin(self.reader(&poll)).await?;
+        let before = match poll.start {
+            Start::Cursor(cursor) => Some(Box::new(cursor)),
+            _ => None,
+        };
+        let found = self.read_or_wait(&mut reader, deadline(poll.wait)).await?;
+        self.count_delivery(&found);
+        Ok(reader.answer(found, before.as_deref()))
+    }
+
+    /// Reads, waiting until the deadline for something to read. Empty when there was nothing, or
+    /// when the broker is closed.
+    pub(crate) async fn read_or_wait(
+        &self,
+        reader: &mut Reader,
+        deadline: Instant,
+    ) -> Result<Found, FetchError> {
+        if let Some(found) = self.look(reader).await? {
+            return Ok(found);
+        }
+        let topic = Arc::clone(&reader.topic);
+        let waiting = topic.wake.wait();
+        loop {
+            let ring = waiting.ring();
+            if let Some(found) = self.look(reader).await? {
+                return Ok(found);
+            }
+            if topic.is_deleted() {
+                return Err(FetchError::UnknownTopic(topic.name.to_string()));
+            }
+            if self.is_closed() || timeout_at(deadline, ring).await.is_err() {
+                return Ok(Found::default());
+            }
+        }
+    }
+
+    /// Reads what there is now; `None` when there is nothing.
+    pub(crate) async fn look(&self, reader: &mut Reader) -> Result<Option<Found>, FetchError> {
+        if !reader.is_ready() {
+            return Ok(None);
+        }
+        let found = match reader.gather(Source::Memory)? {
+            Some(found) => found,
+            None => Box::pin(self.read_from_store(reader)).await?,
+        };
+        Ok(Some(found).filter(|found| !found.is_empty()))
+    }
+
+    pub(crate) fn count_delivery(&self, found: &Found) {
+        self.counts()
+            .records_delivered
+            .add(found.records.len() as u64);
+        self.counts().bytes_delivered.add(found.bytes as u64);
+    }
+
+    /// The newest record of a topic: of each partition the last, and of those the one with the
+    /// largest timestamp, then the largest offset.
+    pub(crate) async fn last(&self, name: &TopicName) -> Result<Option<Delivered>, FetchError> {
+        let topic = self.topic_to_read(name)?;
+        let newest = self
+            .on_disk(move |store| {
+                let last = |partition: &Arc<Partition>| last_of(store, &topic, partition);
+                let each = topic.partitions.iter().map(last);
+                let each: Result<Vec<_>, FetchError> = each.collect();
+                let newest = each?.into_iter().flatten();
+                Ok(newest.max_by_key(|d| (d.record.timestamp, d.offset)))
+            })
+            .await??;
+        if let Some(newest) = &newest {
+            self.counts().records_delivered.add(1);
+            self.counts()
+                .bytes_delivered
+                .add(newest.record.size() as u64);
+        }
+        Ok(newest)
+    }
+
+    async fn reader(&self, poll: &Poll) -> Result<Reader, FetchError> {
+        let topic = self.topic_to_read(&poll.topic)?;
+        let partitions = partitions_asked(&topic, poll.partitions.as_deref())?;
+        let positions = self.positions(&topic, &partitions, &poll.start).await?;
+        Ok(Reader {
+            topic,
+            positions,
+            max_records: poll.max_records.clamp(1, POLL_RECORDS_MAX),
+        })
+    }
+
+    /// The same reader comes back moved; it travels to the thread that may block.
+    async fn read_from_store(&self, reader: &mut Reader) -> Result<Found, FetchError> {
+        let mut travelling = Reader {
+            topic: Arc::clone(&reader.topic),
+            positions: reader.positions.clone(),
+            max_records: reader.max_records,
+        };
+        let (back, found) = self
+            .on_disk(move |store| {
+                let found = travelling.gather(Source::Store(store));
+                (travelling, found)
+            })
+            .await?;
+        let found = found?;
+        reader.positions = back.positions;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+/// When a wait that begins now ends.
+pub(crate) fn deadline(wait: Duration) -> Instant {
+    Instant::now() + wait.min(POLL_TIMEOUT_MAX)
+}
+
+/// The last record of a partition; `None` while it is empty.
+fn last_of(
+    store: &dyn seglog::Store,
+    topic: &Topic,
+    partition: &Partition,
+) -> Result<Option<Delivered>, FetchError> {
+    let end = partition.end();
+    let Some(last) = end.get().checked_sub(1).and_then(model::Offset::new) else {
+        return Ok(None);
+    };
+    if last < partition.start() {
+        return Ok(None);
+    }
+    let batches = match partition.fresh.from(last).pop() {
+        Some(kept) => vec![kept.batch().clone()],
+        None => store
+            .read(partition.id, last, 1)
+            .map_err(|error| read_failed(error, topic, partition))?,
+    };
+    let Some(batch) = batches.into_iter().next() else {
+        return Ok(None);
+    };
+    let index = partition.id.index;
+    let (_, record) = last_record(&Decoded::once(batch), last, index)?;
+    Ok(Some(Delivered {
+        partition: index,
+        offset: last,
+        record,
+    }))
+}
+
+fn last_record(
+    decoded: &Decoded,
+    last: model::Offset,
+    partition: PartitionIndex,
+) -> Result<(model::Offset, model::Record), FetchError> {
+    let at = decoded.batch().header().base_offset;
+    let undecodable = |why: String| FetchError::Undecodable { partition, at, why };
+    for item in decoded.records().map_err(undecodable)? {
+        let (offset, record) = item.map_err(|error| undecodable(error.to_string()))?;
+        if offset == last {
+            return Ok((offset, record));
+        }
+    }
+    Err(undecodable("the batch ends too early".to_owned()))
+}

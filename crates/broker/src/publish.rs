@@ -1,0 +1,229 @@
+//! Publishes records and batches.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, PRODUCER_REPLAY_BYTES_MAX};
+use model::{Mode, PartitionIndex, TopicName};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use wire::{Batch, BatchError};
+
+use crate::api::{Publish, Receipt};
+use crate::batches::{self, Cut};
+use crate::error::{PublishError, TopicError};
+use crate::inner::Inner;
+use crate::metadata::SavedProducers;
+use crate::partition::{Appended, LEADER_EPOCH, Partition, Place};
+use crate::producers::ProducerTable;
+use crate::topic::Topic;
+
+/// Disks that hold an acknowledged record on a node that stands alone.
+const COPIES: u16 = 1;
+/// Attribute bits that only a broker may write.
+const TRANSACTIONAL_BIT: u16 = 1 << 4;
+const CONTROL_BIT: u16 = 1 << 5;
+
+impl Inner {
+    pub(crate) async fn publish(
+        self: &Arc<Self>,
+        publish: Publish,
+    ) -> Result<Vec<Receipt>, PublishError> {
+        if publish.records.is_empty() {
+            return Err(PublishError::Empty);
+        }
+        let topic = self.topic_to_publish(&publish.topic).await?;
+        let now = self.clock.wall();
+        let cut = batches::cut(&topic, &publish, now).inspect_err(|_| self.count_refusal())?;
+        let times = publish
+            .records
+            .iter()
+            .map(|record| record.timestamp.unwrap_or(now));
+        let times: Vec<_> = times.collect();
+        drop(publish);
+        let Cut { batches, places } = cut;
+        let outcomes = self.append_all(&topic, batches).await;
+        let receipts = places.iter().zip(times).map(|((batch, index), timestamp)| {
+            let (partition, place) = outcomes.get(*batch as usize)?.as_ref().ok()?;
+            Some(Receipt {
+                offset: place.offset.saturating_add(u64::from(*index)),
+                timestamp,
+                ..receipt(*partition, *place)
+            })
+        });
+        let receipts: Vec<Receipt> = receipts.flatten().collect();
+        match outcomes.into_iter().find_map(Result::err) {
+            None => Ok(receipts),
+            Some(cause) if receipts.is_empty() => Err(cause),
+            Some(cause) => Err(PublishError::Partial {
+                acknowledged: receipts.len(),
+                of: places.len(),
+                cause: cause.to_string(),
+            }),
+        }
+    }
+
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        name: &TopicName,
+        index: PartitionIndex,
+        batch: Batch,
+    ) -> Result<Receipt, PublishError> {
+        check_flags(&batch)?;
+        let topic = self.topic_to_publish(name).await?;
+        let (size, max) = (batch.bytes().len(), topic.max_message_bytes());
+        if size > max {
+            self.count_refusal();
+            return Err(PublishError::TooLarge { size, max });
+        }
+        let Some(partition) = topic.partition(index) else {
+            return Err(PublishError::Partition {
+                topic: name.to_string(),
+                partition: index,
+            });
+        };
+        let answer = self.accept(partition, batch).await;
+        let place = fate(answer?).await;
+        place
+            .map(|place| receipt(index, place))
+            .map_err(|error| named(error, &topic))
+    }
+
+    /// Appends batches in order and waits for all of them. What was accepted before a refusal stays
+    /// accepted, and what comes after it is not tried.
+    async fn append_all(
+        &self,
+        topic: &Topic,
+        batches: Vec<(PartitionIndex, Batch)>,
+    ) -> Vec<Result<(PartitionIndex, Place), PublishError>> {
+        let mut accepted = Vec::with_capacity(batches.len());
+        let mut refused = None;
+        for (index, batch) in batches {
+            let Some(partition) = topic.partition(index) else {
+                continue;
+            };
+            match self.accept(partition, batch).await {
+                Ok(answer) => accepted.push((index, answer)),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut outcomes = Vec::with_capacity(accepted.len() + 1);
+        for (index, answer) in accepted {
+            let place = fate(answer).await;
+            outcomes.push(place.map(|place| (index, place)));
+        }
+        outcomes.extend(refused.map(Err));
+        let named = |outcome: Result<_, _>| outcome.map_err(|error| named(error, topic));
+        outcomes.into_iter().map(named).collect()
+    }
+
+    /// Waits in line for the bytes' turn and hands the batch to the partition. Once this returns the
+    /// batch will be durable or refused, whether or not anybody waits for the answer.
+    async fn accept(
+        &self,
+        partition: &Arc<Partition>,
+        batch: Batch,
+    ) -> Result<oneshot::Receiver<Appended>, PublishError> {
+        let _line = match partition.line.try_lock() {
+            Ok(line) => line,
+            Err(_) => partition.line.lock().await,
+        };
+        let budget = self.take_budget(batch.bytes().len()).await?;
+        if batch.header().producer.is_some() {
+            self.note_producer(partition, &batch).await?;
+        }
+        let answer = partition.append(&*self.store, batch, budget);
+        answer.inspect_err(|_| self.count_refusal())
+    }
+
+    async fn take_budget(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
+        // More than there is would wait for ever.
+        let bytes = bytes.min(APPEND_BYTES_IN_FLIGHT_MAX);
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let budget = Arc::clone(&self.budget);
+        let taken = budget.acquire_many_owned(permits).await;
+        taken.map_err(|_| PublishError::Stopped("the node is stopping".to_owned()))
+    }
+
+    /// Makes sure that a restart will look for this partition's producers, and not too far back.
+    async fn note_producer(
+        &self,
+        partition: &Arc<Partition>,
+        batch: &Batch,
+    ) -> Result<(), PublishError> {
+        let size = batch.bytes().len() as u64;
+        let unsaved = self.unsaved_bytes.fetch_add(size, Ordering::Relaxed) + size;
+        if unsaved >= PRODUCER_REPLAY_BYTES_MAX {
+            self.save_now.notify_one();
+        }
+        if partition.has_producers.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let up_to = partition.end();
+        let mark = SavedProducers {
+            partition: partition.id,
+            up_to,
+            table: ProducerTable::default().encode(up_to),
+        };
+        Box::pin(self.metadata.run(move |db| db.save_producers(&[mark]))).await?;
+        partition.has_producers.store(true, Ordering::Release);
+        self.with_producers.lock().push(Arc::downgrade(partition));
+        Ok(())
+    }
+
+    fn count_refusal(&self) {
+        self.counts().publishes_failed.add(1);
+    }
+}
+
+/// Clients may not write the marks of transactions, which this node does not have.
+fn check_flags(batch: &Batch) -> Result<(), PublishError> {
+    let header = batch.header();
+    let forbidden = [
+        (header.is_transactional, TRANSACTIONAL_BIT),
+        (header.is_control, CONTROL_BIT),
+    ];
+    let bits = forbidden
+        .iter()
+        .filter(|(is_set, _)| *is_set)
+        .map(|(_, bit)| bit)
+        .sum();
+    if bits == 0 {
+        Ok(())
+    } else {
+        Err(PublishError::Invalid(BatchError::Attributes(bits)))
+    }
+}
+
+/// What became of an accepted batch.
+async fn fate(answer: oneshot::Receiver<Appended>) -> Result<Place, PublishError> {
+    match answer.await {
+        Ok(appended) => appended.map_err(PublishError::from),
+        // The store dropped its callback, which only a store that died does.
+        Err(_) => Err(PublishError::Stopped("the store is gone".to_owned())),
+    }
+}
+
+/// A partition that is gone means that its topic is.
+fn named(error: PublishError, topic: &Topic) -> PublishError {
+    match error {
+        PublishError::Topic(TopicError::Unknown(_)) => {
+            TopicError::Unknown(topic.name.to_string()).into()
+        }
+        other => other,
+    }
+}
+
+const fn receipt(partition: PartitionIndex, place: Place) -> Receipt {
+    Receipt {
+        mode: Mode::Leader,
+        partition,
+        offset: place.offset,
+        leader_epoch: LEADER_EPOCH,
+        copies: COPIES,
+        timestamp: place.timestamp,
+        duplicate: place.duplicate,
+    }
+}

@@ -1,0 +1,202 @@
+//! Topics: made, changed, deleted, and there after a restart.
+
+use std::time::Duration;
+
+use broker::{NewTopic, OpenError, Start, TopicChanges, TopicError, TopicSettings};
+use model::{Mode, PartitionId, PartitionIndex, TopicId};
+use seglog::{PartitionSettings, Store};
+
+use crate::memory::MemoryStore;
+use crate::node::{Engine, Node, on_both, texts, time, topic};
+
+on_both!(
+    topics_outlive_a_restart,
+    settings_can_be_changed,
+    a_deleted_topic_is_gone,
+    retention_moves_the_start,
+);
+
+async fn topics_outlive_a_restart(engine: Engine) {
+    let node = Node::new(engine).await;
+    let name = node.topic("b", 3).await;
+    node.topic("a", 1).await;
+    node.say_in(&name, 2, &["x", "y"]).await.unwrap();
+    let before = node.broker.topic(&name).unwrap();
+    assert_eq!(before.partitions[2].end.get(), 2);
+    assert_eq!(before.created, time(1_000_000));
+    let (id, status) = (before.id, node.broker.status());
+    assert_eq!((status.topics, status.partitions, status.groups), (2, 4, 0));
+    assert_eq!(
+        status.store,
+        if engine == Engine::Log {
+            "log"
+        } else {
+            "sqlite"
+        }
+    );
+
+    let node = node.reopen(engine).await;
+    let names: Vec<String> = node
+        .broker
+        .topics()
+        .iter()
+        .map(|t| t.name.to_string())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    let after = node.broker.topic(&name).unwrap();
+    assert_eq!((after.id, after.partitions[2].end.get()), (id, 2));
+    assert_eq!(node.broker.status().storage_id, status.storage_id);
+    assert_eq!(texts(&node.read_all(&name).await), ["x", "y"]);
+    assert_eq!(
+        node.say_in(&name, 2, &["z"]).await.unwrap()[0].offset.get(),
+        2
+    );
+
+    let again = NewTopic {
+        name,
+        partitions: None,
+        replication_factor: None,
+        mode: Mode::Leader,
+        settings: TopicSettings::default(),
+    };
+    let exists = node.broker.create_topic(again).await.unwrap_err();
+    assert_eq!(exists, TopicError::Exists("b".to_owned()));
+}
+
+async fn settings_can_be_changed(engine: Engine) {
+    let node = Node::new(engine).await;
+    let name = node.topic("t", 1).await;
+    let changes = TopicChanges {
+        retention: Some(Some(Duration::from_secs(60))),
+        max_message_bytes: Some(Some(200)),
+        ..TopicChanges::default()
+    };
+    let changed = node.broker.configure_topic(&name, changes).await.unwrap();
+    assert_eq!(changed.settings.retention, Some(Duration::from_secs(60)));
+    let large = "x".repeat(200);
+    assert_eq!(
+        node.say_in(&name, 0, &[&large]).await.unwrap_err().code(),
+        "message_too_large"
+    );
+    let node = node.reopen(engine).await;
+    assert_eq!(node.broker.topic(&name).unwrap().settings, changed.settings);
+    let back = TopicChanges {
+        max_message_bytes: Some(None),
+        ..TopicChanges::default()
+    };
+    node.broker.configure_topic(&name, back).await.unwrap();
+    node.say(&name, &[&large]).await;
+    let wrong = TopicChanges {
+        segment_bytes: Some(Some(1)),
+        ..TopicChanges::default()
+    };
+    let refused = node.broker.configure_topic(&name, wrong).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_setting");
+    let unknown = node
+        .broker
+        .configure_topic(&topic("u"), TopicChanges::default())
+        .await;
+    assert_eq!(unknown.unwrap_err().code(), "unknown_topic");
+}
+
+async fn a_deleted_topic_is_gone(engine: Engine) {
+    let node = Node::new(engine).await;
+    let name = node.topic("t", 2).await;
+    node.say(&name, &["old"]).await;
+    node.broker.delete_topic(&name).await.unwrap();
+    assert_eq!(
+        node.broker.topic(&name).unwrap_err().code(),
+        "unknown_topic"
+    );
+    assert_eq!(
+        node.broker.delete_topic(&name).await.unwrap_err().code(),
+        "unknown_topic"
+    );
+    let node = node.reopen(engine).await;
+    assert_eq!(node.broker.topics(), []);
+    node.topic("t", 1).await;
+    node.say(&name, &["new"]).await;
+    assert_eq!(texts(&node.read_all(&name).await), ["new"]);
+}
+
+async fn retention_moves_the_start(engine: Engine) {
+    let often = broker::BrokerOptions {
+        retention_interval: Duration::from_millis(20),
+        ..crate::node::options()
+    };
+    let node = Node::with(engine, often).await;
+    let settings = TopicSettings {
+        retention: Some(Duration::from_secs(10)),
+        segment_bytes: Some(64 * 1024),
+        ..TopicSettings::default()
+    };
+    let name = node.topic_with("t", 1, settings).await;
+    let text = "x".repeat(10_000);
+    let first = node.poll(&name, Start::Latest);
+    for _ in 0..30 {
+        node.say(&name, &[&text]).await;
+    }
+    drop(first);
+    node.clock.set(1_000_000 + 60_000);
+    let start = || node.broker.topic(&name).unwrap().partitions[0].start.get();
+    crate::node::eventually("old segments go", || start() > 0).await;
+    let polled = node.peek(&name, Start::Earliest).await.unwrap();
+    assert!(polled.gaps.is_empty());
+}
+
+#[tokio::test]
+async fn partitions_without_a_topic_are_dropped_at_the_start() {
+    let store = MemoryStore::new();
+    let stray = PartitionId {
+        topic: TopicId::from_bytes([9; 16]),
+        index: PartitionIndex(0),
+    };
+    store
+        .create_partitions(&[stray], PartitionSettings::default())
+        .unwrap();
+    let node = Node::on_memory(&store).await;
+    assert!(!store.partitions().contains(&stray));
+    node.topic("t", 1).await;
+    assert_eq!(
+        store.partitions().len(),
+        2,
+        "the topic's and the one of groups"
+    );
+}
+
+/// The records of a topic that exists must not look as if there had never been any.
+#[tokio::test]
+async fn a_store_without_the_topics_partitions_is_refused() {
+    let node = Node::on_memory(&MemoryStore::new()).await;
+    node.topic("t", 1).await;
+    let refused = node.reopen_on(MemoryStore::new()).await;
+    let Err(OpenError::Corrupt(why)) = refused.map(|_| ()) else {
+        panic!("it was opened");
+    };
+    assert!(why.contains("topic 't'"), "{why}");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_no_topic_half_made() {
+    let node = Node::new(Engine::Log).await;
+    for number in 0..20 {
+        let name = topic(&format!("t{number}"));
+        let new = NewTopic {
+            name: name.clone(),
+            partitions: Some(2),
+            replication_factor: None,
+            mode: Mode::Leader,
+            settings: TopicSettings::default(),
+        };
+        let broker = node.broker.clone();
+        let making = tokio::spawn(async move { broker.create_topic(new).await });
+        for _ in 0..number % 4 {
+            tokio::task::yield_now().await;
+        }
+        making.abort();
+        let _ = making.await;
+        // Made or not: it can be used.
+        node.say(&name, &["x"]).await;
+        assert_eq!(texts(&node.read_all(&name).await), ["x"]);
+    }
+}
