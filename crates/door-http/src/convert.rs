@@ -1,0 +1,11 @@
+//! Between the JSON shapes and the broker's words.
+
+mod admin;
+mod records;
+
+pub(crate) use admin::{
+    changes, group_answer, mode_name, new_topic, partition_answer, topic_answer, topic_summary,
+};
+pub(crate) use records::{
+    assignment, cursor, gap_answer, line_record, receipt, record_answer, request_record,
+};

@@ -1,0 +1,136 @@
+//! Topics and groups.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use broker::{
+    GroupDescription, NewTopic, PartitionDescription, TopicChanges, TopicDescription, TopicSettings,
+};
+use model::Mode;
+
+use super::records::by_topic;
+use crate::dto::{
+    ConfigRequest, CreateTopicRequest, GroupAnswer, GroupCommitAnswer, GroupMemberAnswer, ModeName,
+    PartitionAnswer, TopicAnswer, TopicConfig, TopicSummary,
+};
+use crate::error::Refusal;
+use crate::input::topic_name;
+
+/// Today every topic has one copy.
+const COPIES: u16 = 1;
+
+/// The topic to make.
+pub(crate) fn new_topic(request: &CreateTopicRequest) -> Result<NewTopic, Refusal> {
+    let config = &request.config;
+    Ok(NewTopic {
+        name: topic_name(&request.name)?,
+        partitions: request.partitions,
+        replication_factor: request.replication_factor,
+        mode: match request.mode.unwrap_or_default() {
+            ModeName::Leader => Mode::Leader,
+            ModeName::Gossip => Mode::Gossip,
+        },
+        settings: TopicSettings {
+            retention: config.retention_ms.map(Duration::from_millis),
+            retention_bytes: config.retention_bytes,
+            segment_bytes: config.segment_bytes,
+            max_message_bytes: config.max_message_bytes.map(clamped),
+        },
+    })
+}
+
+/// The settings to change.
+pub(crate) fn changes(request: &ConfigRequest) -> TopicChanges {
+    TopicChanges {
+        retention: request
+            .retention_ms
+            .map(|set| set.map(Duration::from_millis)),
+        retention_bytes: request.retention_bytes,
+        segment_bytes: request.segment_bytes,
+        max_message_bytes: request.max_message_bytes.map(|set| set.map(clamped)),
+    }
+}
+
+/// A size past the address space is past every limit too, and refused for that by the broker.
+fn clamped(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The name of a promise.
+pub(crate) const fn mode_name(mode: Mode) -> ModeName {
+    match mode {
+        Mode::Leader => ModeName::Leader,
+        Mode::Gossip => ModeName::Gossip,
+    }
+}
+
+/// A topic in full.
+pub(crate) fn topic_answer(topic: &TopicDescription) -> TopicAnswer {
+    TopicAnswer {
+        name: topic.name.to_string(),
+        id: topic.id.to_string(),
+        mode: mode_name(topic.mode),
+        replication_factor: COPIES,
+        created: topic.created.as_millis(),
+        config: config(&topic.settings),
+        partitions: topic.partitions.iter().map(partition_answer).collect(),
+    }
+}
+
+fn config(settings: &TopicSettings) -> TopicConfig {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    TopicConfig {
+        retention_ms: settings.retention.map(millis),
+        retention_bytes: settings.retention_bytes,
+        segment_bytes: settings.segment_bytes,
+        max_message_bytes: settings.max_message_bytes.map(|bytes| bytes as u64),
+    }
+}
+
+/// A topic in a list.
+pub(crate) fn topic_summary(topic: &TopicDescription) -> TopicSummary {
+    let partitions = &topic.partitions;
+    TopicSummary {
+        name: topic.name.to_string(),
+        id: topic.id.to_string(),
+        mode: mode_name(topic.mode),
+        partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
+        replication_factor: COPIES,
+        records: partitions.iter().map(|p| p.end.since(p.start)).sum(),
+        bytes: partitions.iter().map(|p| p.bytes).sum(),
+        created: topic.created.as_millis(),
+    }
+}
+
+/// A partition.
+pub(crate) fn partition_answer(partition: &PartitionDescription) -> PartitionAnswer {
+    PartitionAnswer {
+        partition: partition.index.0,
+        start: partition.start.get(),
+        end: partition.end.get(),
+        bytes: partition.bytes,
+        epoch: partition.leader_epoch.0,
+    }
+}
+
+/// A group.
+pub(crate) fn group_answer(group: GroupDescription) -> GroupAnswer {
+    let member = |member: broker::GroupMember| GroupMemberAnswer {
+        assignment: by_topic(&member.partitions),
+        member_id: member.member_id,
+        consumer: member.consumer,
+    };
+    let commit = |commit: broker::GroupCommit| GroupCommitAnswer {
+        topic: commit.topic.to_string(),
+        partition: commit.partition.0,
+        offset: commit.offset.get(),
+        lag: commit.lag,
+    };
+    GroupAnswer {
+        name: group.name,
+        state: Cow::Borrowed(group.state),
+        generation: group.generation,
+        members: group.members.into_iter().map(member).collect(),
+        commits: group.commits.into_iter().map(commit).collect(),
+    }
+}

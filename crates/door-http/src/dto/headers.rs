@@ -1,0 +1,129 @@
+//! A record's headers as JSON.
+
+use std::fmt;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Named annotations of a record: a JSON object from name to value.
+///
+/// A value is a string, `null`, or `{"base64": "…"}` for bytes that are not UTF-8; a name that
+/// occurs more than once has a list of those. The order of names, and of the values of one name, is
+/// kept; a name given twice in the text is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers(pub Vec<(String, HeaderValue)>);
+
+/// One header's value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HeaderValue {
+    /// UTF-8.
+    Text(String),
+    /// Other bytes.
+    Bytes(Base64),
+    /// No value, which is not the same as an empty one.
+    Null,
+}
+
+/// Bytes as `{"base64": "…"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base64 {
+    /// Standard alphabet, padded.
+    pub base64: String,
+}
+
+impl Headers {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What stands behind one name in the text.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(HeaderValue),
+    Many(Vec<HeaderValue>),
+}
+
+impl Serialize for Headers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let seen_before = self.0.iter().take(at).any(|(earlier, _)| earlier == name);
+            if seen_before {
+                continue;
+            }
+            let of_name = self.0.iter().skip(at).filter(|(other, _)| other == name);
+            match of_name.clone().count() {
+                1 => map.serialize_entry(name, value)?,
+                _ => map.serialize_entry(name, &of_name.map(|(_, v)| v).collect::<Vec<_>>())?,
+            }
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HeadersVisitor)
+    }
+}
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an object from header name to string, null, {\"base64\": …} or a list of those",
+        )
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Headers, E> {
+        Ok(Headers::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+        let mut headers = Headers::default();
+        while let Some(name) = map.next_key::<String>()? {
+            if headers.0.last().is_some_and(|(last, _)| *last == name) || headers.has(&name) {
+                return Err(A::Error::custom(
+                    "a header is named twice; give it a list of values",
+                ));
+            }
+            headers
+                .extend(name, map.next_value()?)
+                .map_err(A::Error::custom)?;
+        }
+        Ok(headers)
+    }
+}
+
+impl Headers {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == name)
+    }
+
+    /// Bounded by the limit on headers, which also bounds the search for a name given twice.
+    fn extend(&mut self, name: String, values: OneOrMany) -> Result<(), String> {
+        match values {
+            OneOrMany::One(value) => self.0.push((name, value)),
+            OneOrMany::Many(values) => {
+                self.0
+                    .extend(values.into_iter().map(|value| (name.clone(), value)));
+            }
+        }
+        let max = model::limits::RECORD_HEADERS_MAX;
+        if self.0.len() > max {
+            Err(format!("a record has at most {max} headers"))
+        } else {
+            Ok(())
+        }
+    }
+}

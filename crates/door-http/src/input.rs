@@ -1,0 +1,10 @@
+//! Requests, checked: paths, query parameters, JSON bodies.
+
+mod body;
+mod depth;
+mod from;
+mod query;
+
+pub(crate) use body::{BodyReader, Json, json_refusal, media_type, refuse_encoded, too_large};
+pub(crate) use from::parse_from;
+pub(crate) use query::{Param, Query, Topic, check_path, topic_name};

@@ -1,0 +1,26 @@
+//! The HTTP door: JSON, long polling, SSE and WebSocket.
+//!
+//! It converts requests into calls of the broker and the answers back, and decides nothing itself.
+//!
+//! Where to start: [`serve`] runs the door; [`dto`] has every JSON shape; the table of routes is in
+//! `route.rs`, and each family of routes has its own file.
+
+mod admin;
+mod convert;
+mod door;
+pub mod dto;
+mod error;
+mod follow;
+mod groups;
+mod input;
+mod metrics;
+mod poll;
+mod publish;
+mod reply;
+mod route;
+mod serve;
+mod status;
+mod stream;
+mod ws;
+
+pub use serve::{ServerOptions, serve};
