@@ -1,7 +1,7 @@
 //! The disk of this machine, through the system calls that the log's promises rest on.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice};
 use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -201,8 +201,8 @@ struct RealFile {
     always_caches: AtomicBool,
 }
 
-/// `RWF_DONTCACHE` of Linux 6.14: written or read past the cache, as far as it is not there
-/// already. Memory that is used over and over is several times cheaper than memory that is new.
+/// `RWF_DONTCACHE` of Linux 6.14: written at once, and not kept in the cache. Memory that is used
+/// over and over is several times cheaper than memory that is new.
 const DONT_CACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
 impl RealFile {
@@ -219,6 +219,14 @@ impl RealFile {
             at += write_parts(&self.file, chunk, at, flags)?;
         }
         Ok(())
+    }
+
+    /// Drops pages that are not dirty from the system's cache.
+    fn drop_pages(&self, from: u64, to: u64) {
+        if let Some(len) = NonZeroU64::new(to.saturating_sub(from)) {
+            // Advice; the system may do as it likes.
+            let _ = rustix::fs::fadvise(&self.file, from, Some(len), Advice::DontNeed);
+        }
     }
 
     /// Whether the streaming flag is to be used.
@@ -261,21 +269,16 @@ impl DiskFile for RealFile {
     }
 
     fn stream_from(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
-        if self.streams() {
-            match read_whole(&self.file, buf, position) {
-                Err(error) if self.is_unknown_flag(&error) => {}
-                result => return result,
-            }
-        }
-        self.read_at(buf, position)
+        // Not with DONT_CACHE, which does not read ahead.
+        self.read_at(buf, position)?;
+        let end = position + buf.len() as u64;
+        self.drop_pages(position - position % PAGE_BYTES, end - end % PAGE_BYTES);
+        Ok(())
     }
 
     fn forget(&self, len: u64) {
         // Whole pages only: the last, half-filled one is written to again.
-        if let Some(pages) = NonZeroU64::new(len - len % PAGE_BYTES) {
-            // Advice; the system may do as it likes.
-            let _ = rustix::fs::fadvise(&self.file, 0, Some(pages), Advice::DontNeed);
-        }
+        self.drop_pages(0, len - len % PAGE_BYTES);
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {
@@ -323,20 +326,6 @@ fn write_parts(
         }
     }
     Ok(at - position)
-}
-
-fn read_whole(file: &File, buf: &mut [u8], position: u64) -> io::Result<()> {
-    let mut done = 0;
-    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        let at = position + done as u64;
-        match rustix::io::preadv2(file, &mut [IoSliceMut::new(rest)], at, DONT_CACHE) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => done += read,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::{Disk, DiskFile};
@@ -14,7 +15,18 @@ pub(super) struct Files {
     disk: Arc<dyn Disk>,
     open_max: usize,
     open: Mutex<VecDeque<Weak<Segment>>>,
+    leftovers: Mutex<VecDeque<Leftover>>,
 }
+
+/// What a reader of many bytes read too much; the next read goes on with it.
+struct Leftover {
+    segment: Weak<Segment>,
+    position: u64,
+    bytes: Bytes,
+}
+
+/// Together they take little, however many partitions are read.
+const LEFTOVERS_MAX: usize = 32;
 
 impl Files {
     pub(super) fn new(disk: Arc<dyn Disk>, open_max: usize) -> Self {
@@ -22,6 +34,7 @@ impl Files {
             disk,
             open_max,
             open: Mutex::default(),
+            leftovers: Mutex::default(),
         }
     }
 
@@ -50,5 +63,27 @@ impl Files {
                 oldest.set_open_file(None);
             }
         }
+    }
+
+    /// Keeps what was read of a segment from `position` on.
+    pub(super) fn keep_leftover(&self, segment: &Arc<Segment>, position: u64, bytes: Bytes) {
+        let mut leftovers = self.leftovers.lock();
+        if leftovers.len() >= LEFTOVERS_MAX {
+            leftovers.pop_front();
+        }
+        leftovers.push_back(Leftover {
+            segment: Arc::downgrade(segment),
+            position,
+            bytes,
+        });
+    }
+
+    /// What was read of a segment from `position` on.
+    pub(super) fn take_leftover(&self, segment: &Arc<Segment>, position: u64) -> Option<Bytes> {
+        let mut leftovers = self.leftovers.lock();
+        let at = leftovers.iter().position(|leftover| {
+            leftover.position == position && leftover.segment.as_ptr() == Arc::as_ptr(segment)
+        })?;
+        leftovers.remove(at).map(|leftover| leftover.bytes)
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use model::Offset;
+use model::{Offset, PartitionId};
 use wire::Batch;
 
 use crate::{Bounds, ReadError};
@@ -12,7 +12,7 @@ use super::Log;
 use super::partition::{Partition, State};
 use super::scan::Scan;
 use super::segment::Segment;
-use super::stored::{Stored, StoredHeader, check};
+use super::stored::{STORED_HEADER_BYTES, Stored, StoredHeader, check};
 
 /// A first read covers this much more than was asked for, because the index is sparse.
 const INDEX_SLACK_BYTES: usize = 64 * 1024;
@@ -23,7 +23,11 @@ const READ_BYTES_MAX: usize = 32 << 20;
 enum Place {
     End,
     Memory(Vec<Stored>),
-    File(Arc<Segment>),
+    /// In a segment. Many readers are behind in the newest, and share what the system caches of it.
+    File {
+        segment: Arc<Segment>,
+        newest: bool,
+    },
     /// Nowhere, though it should be somewhere; the next batch is at the offset given.
     Missing(Offset),
 }
@@ -54,10 +58,12 @@ pub(super) fn read(
             at: from,
             resume_at,
         }),
-        Place::File(segment) => match from_segment(log, &segment, from, max_bytes) {
-            Ok(batches) => Ok(batches),
-            Err(fault) => fault_of(log, partition, &segment, from, max_bytes, fault),
-        },
+        Place::File { segment, newest } => {
+            match from_segment(log, &segment, newest, from, max_bytes) {
+                Ok(batches) => Ok(batches),
+                Err(fault) => fault_of(log, partition, &segment, from, max_bytes, fault),
+            }
+        }
     }
 }
 
@@ -80,7 +86,13 @@ fn place_of(state: &State, from: Offset, max_bytes: usize) -> Result<Place, Read
         return Ok(Place::Memory(some_of_tail(state, from, max_bytes)));
     }
     Ok(match state.segments.range(..=from).next_back() {
-        Some((_, segment)) if from < segment.extent().end => Place::File(Arc::clone(segment)),
+        Some((base, segment)) if from < segment.extent().end => Place::File {
+            segment: Arc::clone(segment),
+            newest: state
+                .segments
+                .last_key_value()
+                .is_some_and(|(last, _)| last == base),
+        },
         _ => {
             let next = state.segments.range(from..).next().map(|(base, _)| *base);
             Place::Missing(next.unwrap_or(state.settled).max(from.saturating_add(1)))
@@ -133,16 +145,35 @@ fn from_memory(
 fn from_segment(
     log: &Log,
     segment: &Arc<Segment>,
+    newest: bool,
     from: Offset,
     max_bytes: usize,
 ) -> Result<Vec<Batch>, Fault> {
-    let want = max_bytes.min(READ_BYTES_MAX);
-    let start = segment.locate(&log.files, from)?;
-    let mut scan = segment.scan(&log.files, want.saturating_add(INDEX_SLACK_BYTES))?;
+    let max_bytes = max_bytes.min(READ_BYTES_MAX);
+    let (start, sequential) = segment.locate(&log.files, from)?;
+    let slack = if sequential { 0 } else { INDEX_SLACK_BYTES };
+    let mut scan = segment
+        .scan(&log.files, max_bytes + slack)?
+        .streaming(!newest);
+    if let Some(leftover) = log.files.take_leftover(segment, start) {
+        scan = scan.with(start, leftover);
+    }
     let end_of_segment = segment.extent().end;
     match find(&mut scan, start, from)? {
         Some((position, header)) if header.base <= from => {
-            collect(log, segment, &mut scan, position, header, want as u64)
+            let (batches, next, end) = collect(
+                log,
+                segment.partition,
+                &mut scan,
+                position,
+                header,
+                max_bytes as u64,
+            )?;
+            segment.set_hint(next, end);
+            if let Some(leftover) = scan.leftover(end) {
+                log.files.keep_leftover(segment, end, leftover);
+            }
+            Ok(batches)
         }
         found => {
             let resume_at = found.map_or(end_of_segment, |(_, header)| header.base);
@@ -166,47 +197,45 @@ fn find(scan: &mut Scan, start: u64, from: Offset) -> io::Result<Option<(u64, St
     Ok(None)
 }
 
-/// Whole batches from here on, each checked, as slices of what was read.
+/// Whole batches from here on, each checked, as slices of what was read; and which offset comes
+/// next, and where.
 fn collect(
     log: &Log,
-    segment: &Segment,
+    partition: PartitionId,
     scan: &mut Scan,
     from: u64,
     first: StoredHeader,
     max_bytes: u64,
-) -> Result<Vec<Batch>, Fault> {
+) -> Result<(Vec<Batch>, Offset, u64), Fault> {
     let (mut position, mut header) = (from, first);
     let mut batches = Vec::new();
     loop {
         let frame = scan
             .frame(position, &header)?
             .and_then(|bytes| check(&header, &bytes));
-        let batch = frame.and_then(|f| f.batch(segment.partition, log.sealer.as_deref()).ok());
+        let batch = frame.and_then(|f| f.batch(partition, log.sealer.as_deref()).ok());
+        let next = header.next();
         match batch {
             Some(batch) => batches.push(batch),
-            None if batches.is_empty() => {
-                return Err(Fault::Damaged {
-                    resume_at: header.next(),
-                });
-            }
-            None => break,
+            None if batches.is_empty() => return Err(Fault::Damaged { resume_at: next }),
+            None => return Ok((batches, header.base, position)),
         }
-        let next = header.next();
         position += header.stored_bytes();
-        segment.set_hint(next, position);
-        if position >= scan.end() || position - from >= max_bytes {
-            break;
+        // Not even the next header would fit: it is not worth another read.
+        if position + STORED_HEADER_BYTES as u64 > scan.end().min(from + max_bytes) {
+            return Ok((batches, next, position));
         }
         match scan.header(position)? {
-            Some(follows) if follows.base == next => header = follows,
-            // What is wrong here is told to whoever reads on from here.
-            _ => break,
-        }
-        if position + header.stored_bytes() - from > max_bytes {
-            break;
+            Some(follows)
+                if follows.base == next
+                    && position + follows.stored_bytes() <= from + max_bytes =>
+            {
+                header = follows;
+            }
+            // Too much; or wrong, which is told to whoever reads on from here.
+            _ => return Ok((batches, next, position)),
         }
     }
-    Ok(batches)
 }
 
 /// Finds out whether a fault is one: the segment may have been removed, or a stale index may have

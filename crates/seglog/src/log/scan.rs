@@ -17,6 +17,8 @@ const SEARCH_BYTES: usize = 256 * 1024;
 
 /// Reads of this size and more leave nothing behind in the system's cache.
 const STREAM_FROM_BYTES: usize = 1 << 20;
+/// Larger leftovers are rather read again.
+const LEFTOVER_BYTES_MAX: usize = 256 * 1024;
 
 /// A walk; the buffer is what was read last.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ pub(super) struct Scan {
     end: u64,
     /// Bytes to read at a time.
     want: usize,
+    streams: bool,
     buffer: Bytes,
     buffer_at: u64,
 }
@@ -51,9 +54,29 @@ impl Scan {
             offsets,
             end,
             want,
+            streams: false,
             buffer: Bytes::new(),
             buffer_at: 0,
         }
+    }
+
+    /// The same walk, after which what it read need not stay in the system's cache.
+    pub(super) const fn streaming(mut self, streams: bool) -> Self {
+        self.streams = streams && self.want >= STREAM_FROM_BYTES;
+        self
+    }
+
+    /// The same walk with the bytes at `position` already read.
+    pub(super) fn with(mut self, position: u64, bytes: Bytes) -> Self {
+        (self.buffer, self.buffer_at) = (bytes, position);
+        self
+    }
+
+    /// What a streaming walk read from `position` on and was not asked for: a copy, because the buffer belongs to the batches now.
+    pub(super) fn leftover(&self, position: u64) -> Option<Bytes> {
+        let left = self.buffer.get(self.in_buffer(position)..)?;
+        let worth_it = self.streams && left.len() <= LEFTOVER_BYTES_MAX;
+        (worth_it && !left.is_empty()).then(|| Bytes::copy_from_slice(left))
     }
 
     pub(super) const fn end(&self) -> u64 {
@@ -139,21 +162,30 @@ impl Scan {
         if begins && self.buffer.len().saturating_sub(self.in_buffer(position)) >= bytes {
             return Ok(true);
         }
-        let Some(left) = self
+        if self
             .end
             .checked_sub(position)
-            .filter(|left| *left >= bytes as u64)
-        else {
+            .is_none_or(|left| left < bytes as u64)
+        {
             return Ok(false);
-        };
-        let read = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(self.want.max(bytes));
-        let mut buffer = vec![0; read];
-        let result = if read >= STREAM_FROM_BYTES {
-            self.file.stream_from(&mut buffer, position)
+        }
+        // What is there already is not read again, so that one read goes on where the last ended:
+        // only then does the system read ahead.
+        let known = self
+            .buffer
+            .get(self.in_buffer(position)..)
+            .filter(|_| begins);
+        let known = known.unwrap_or_default();
+        let read_from = position + known.len() as u64;
+        let left = usize::try_from(self.end - read_from).unwrap_or(usize::MAX);
+        let read = left.min(self.want.max(bytes).saturating_sub(known.len()));
+        let mut buffer = vec![0; known.len() + read];
+        let (front, rest) = buffer.split_at_mut(known.len());
+        front.copy_from_slice(known);
+        let result = if self.streams {
+            self.file.stream_from(rest, read_from)
         } else {
-            self.file.read_at(&mut buffer, position)
+            self.file.read_at(rest, read_from)
         };
         match result {
             Ok(()) => {}

@@ -173,23 +173,23 @@ impl Segment {
         }
     }
 
-    /// Where to begin looking for the batch that holds `offset`.
-    pub(super) fn locate(self: &Arc<Self>, files: &Files, offset: Offset) -> io::Result<u64> {
+    /// Where to begin looking for the batch that holds `offset`, and whether it begins there.
+    pub(super) fn locate(
+        self: &Arc<Self>,
+        files: &Files,
+        offset: Offset,
+    ) -> io::Result<(u64, bool)> {
         let (hint, position) = {
             let state = self.state.lock();
             (state.hint, state.index.locate(offset))
         };
         match (hint, position) {
-            (Some((at, position)), _) if at == offset => Ok(position),
-            (_, Some(position)) => Ok(position),
+            (Some((at, position)), _) if at == offset => Ok((position, true)),
+            (_, Some(position)) => Ok((position, false)),
             (_, None) => {
                 self.load_index(files)?;
-                Ok(self
-                    .state
-                    .lock()
-                    .index
-                    .locate(offset)
-                    .unwrap_or(FIRST_BATCH))
+                let position = self.state.lock().index.locate(offset);
+                Ok((position.unwrap_or(FIRST_BATCH), false))
             }
         }
     }

@@ -12,8 +12,8 @@ use model::{LeaderEpoch, PartitionIndex, Record, TopicId};
 use wire::BatchBuilder;
 
 use super::*;
-use crate::PartitionSettings;
 use crate::disk::sim::{Crash, OpKind, SimDisk};
+use crate::{PartitionSettings, Store};
 
 type Spoil = fn(&SimDisk, &str);
 type Acks = Arc<Mutex<Vec<Result<(), AppendError>>>>;

@@ -108,3 +108,22 @@ fn a_failed_segment_sync_ends_the_log_too() {
     assert!(matches!(rig.log.health(), Health::Failed(_)));
     rig.crash(Crash::LoseAll).check_records(0..2, 100);
 }
+
+#[test]
+fn a_done_that_panics_ends_the_log_and_nobody_waits() {
+    let store = LogStore::open(Arc::new(SimDisk::new(1)), options(), None).unwrap();
+    store
+        .create_partitions(&[partition(0)], settings(4096))
+        .unwrap();
+    let done: Done = Box::new(|_| panic!("a caller's mistake"));
+    store.append(partition(0), batch(0, 10), done).unwrap();
+    test_support::eventually("the log ends", Duration::from_secs(5), || {
+        matches!(store.health(), Health::Failed(_))
+    });
+    assert!(
+        store
+            .create_partitions(&[partition(1)], settings(4096))
+            .is_err()
+    );
+    assert!(store.read(partition(0), offset(0), 100).is_ok());
+}
