@@ -1,18 +1,9 @@
-//! Entries of the two sparse indexes beside a segment: where an offset is, and where a time is.
+//! Entries of the sparse index beside a segment: where an offset is, and where a time is.
 //!
 //! An index file is entries back to back, ascending, and nothing else. Every entry has its own
 //! checksum, so damage is noticed; an index is then thrown away and made again from the segment.
-//! All integers big-endian.
 //!
-//! Offset entry, 16 bytes:
-//!
-//! | bytes | field | |
-//! |---|---|---|
-//! | 0..8 | offset | i64, first offset of a batch |
-//! | 8..12 | position | u32, where in the segment file that batch begins |
-//! | 12..16 | checksum | u32, CRC-32C of bytes 0..12 |
-//!
-//! Time entry, 24 bytes:
+//! One entry, 24 bytes, integers big-endian:
 //!
 //! | bytes | field | |
 //! |---|---|---|
@@ -29,25 +20,14 @@ use thiserror::Error;
 
 use crate::segment::SEGMENT_HEADER_BYTES;
 
-/// Bytes of one [`OffsetEntry`].
-pub const OFFSET_ENTRY_BYTES: usize = 16;
-/// Bytes of one [`TimeEntry`].
-pub const TIME_ENTRY_BYTES: usize = 24;
+/// Bytes of one [`IndexEntry`].
+pub const INDEX_ENTRY_BYTES: usize = 24;
 
 const CHECKSUM_BYTES: usize = 4;
 
-/// Where a batch stands in its segment file.
+/// Where a batch stands in its segment file, and how late the records up to it are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OffsetEntry {
-    /// First offset of the batch.
-    pub offset: Offset,
-    /// Its first byte, counted from the beginning of the file.
-    pub position: u32,
-}
-
-/// How late the records up to a batch are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeEntry {
+pub struct IndexEntry {
     /// The largest timestamp of any record in the segment up to and with this batch. So the first
     /// batch that reaches a time stands after the last entry below that time.
     pub timestamp: Timestamp,
@@ -57,39 +37,11 @@ pub struct TimeEntry {
     pub position: u32,
 }
 
-impl OffsetEntry {
+impl IndexEntry {
     /// The bytes of the entry.
     #[must_use]
-    pub fn encode(&self) -> [u8; OFFSET_ENTRY_BYTES] {
-        let mut bytes = [0; OFFSET_ENTRY_BYTES];
-        let mut out = bytes.as_mut_slice();
-        out.put_i64(self.offset.to_wire());
-        out.put_u32(self.position);
-        put_checksum(&mut bytes);
-        bytes
-    }
-
-    /// Reads and checks one entry.
-    pub fn decode(bytes: &[u8; OFFSET_ENTRY_BYTES]) -> Result<Self, IndexError> {
-        let mut input = checked(bytes)?;
-        Ok(Self {
-            offset: offset(input.get_i64())?,
-            position: position(input.get_u32())?,
-        })
-    }
-
-    /// Reads a whole index, which must ascend in offset and position.
-    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, IndexError> {
-        let in_order = |a: &Self, b: &Self| a.offset < b.offset && a.position < b.position;
-        decode_all(bytes, Self::decode, in_order)
-    }
-}
-
-impl TimeEntry {
-    /// The bytes of the entry.
-    #[must_use]
-    pub fn encode(&self) -> [u8; TIME_ENTRY_BYTES] {
-        let mut bytes = [0; TIME_ENTRY_BYTES];
+    pub fn encode(&self) -> [u8; INDEX_ENTRY_BYTES] {
+        let mut bytes = [0; INDEX_ENTRY_BYTES];
         let mut out = bytes.as_mut_slice();
         out.put_i64(self.timestamp.as_millis());
         out.put_i64(self.offset.to_wire());
@@ -99,7 +51,7 @@ impl TimeEntry {
     }
 
     /// Reads and checks one entry.
-    pub fn decode(bytes: &[u8; TIME_ENTRY_BYTES]) -> Result<Self, IndexError> {
+    pub fn decode(bytes: &[u8; INDEX_ENTRY_BYTES]) -> Result<Self, IndexError> {
         let mut input = checked(bytes)?;
         Ok(Self {
             timestamp: Timestamp::from_millis(input.get_i64()).ok_or(IndexError::Damaged)?,
@@ -110,10 +62,22 @@ impl TimeEntry {
 
     /// Reads a whole index, which must ascend in offset and position, and never go back in time.
     pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, IndexError> {
-        let in_order = |a: &Self, b: &Self| {
-            a.offset < b.offset && a.position < b.position && a.timestamp <= b.timestamp
-        };
-        decode_all(bytes, Self::decode, in_order)
+        let (entries, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return Err(IndexError::Truncated);
+        }
+        let entries = entries.iter().map(Self::decode).collect::<Result<Vec<_>, _>>()?;
+        if entries.is_sorted_by(Self::may_precede) {
+            Ok(entries)
+        } else {
+            Err(IndexError::OutOfOrder)
+        }
+    }
+
+    fn may_precede(&self, next: &Self) -> bool {
+        self.offset < next.offset
+            && self.position < next.position
+            && self.timestamp <= next.timestamp
     }
 }
 
@@ -129,23 +93,6 @@ pub enum IndexError {
     /// The entries do not ascend.
     #[error("the entries of the index are out of order")]
     OutOfOrder,
-}
-
-fn decode_all<const N: usize, Entry>(
-    bytes: &[u8],
-    decode: impl Fn(&[u8; N]) -> Result<Entry, IndexError>,
-    in_order: impl Fn(&Entry, &Entry) -> bool,
-) -> Result<Vec<Entry>, IndexError> {
-    let (entries, rest) = bytes.as_chunks::<N>();
-    if !rest.is_empty() {
-        return Err(IndexError::Truncated);
-    }
-    let entries = entries.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-    if entries.is_sorted_by(in_order) {
-        Ok(entries)
-    } else {
-        Err(IndexError::OutOfOrder)
-    }
 }
 
 fn put_checksum(entry: &mut [u8]) {

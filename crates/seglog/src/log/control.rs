@@ -94,7 +94,11 @@ impl Log {
         partitions: &[PartitionId],
         settings: PartitionSettings,
     ) -> Result<Ticket, StoreError> {
-        if self.partitions.read().len() + partitions.len() > PARTITIONS_PER_NODE_MAX {
+        let known = self.partitions.read();
+        let new = partitions.iter().filter(|id| !known.contains_key(id));
+        let partitions_then = known.len() + new.count();
+        drop(known);
+        if partitions_then > PARTITIONS_PER_NODE_MAX {
             let message = format!("a node holds at most {PARTITIONS_PER_NODE_MAX} partitions");
             return Err(StoreError::Invalid(message));
         }

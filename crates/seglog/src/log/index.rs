@@ -6,7 +6,7 @@
 //! to is checked like everything else that is read.
 
 use model::{Offset, Timestamp};
-use wire::index::{TIME_ENTRY_BYTES, TimeEntry};
+use wire::index::{INDEX_ENTRY_BYTES, IndexEntry};
 use wire::segment::SEGMENT_HEADER_BYTES;
 
 use super::stored::StoredHeader;
@@ -19,7 +19,7 @@ pub(super) const FIRST_BATCH: u64 = SEGMENT_HEADER_BYTES as u64;
 /// What is known of where things are.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
-    entries: Vec<TimeEntry>,
+    entries: Vec<IndexEntry>,
     /// There is a line for every step from this position on; what lies before is not loaded.
     known_from: u64,
     /// Largest timestamp of all batches so far.
@@ -47,7 +47,7 @@ impl Index {
             return;
         };
         if step_over {
-            self.entries.push(TimeEntry {
+            self.entries.push(IndexEntry {
                 timestamp: self.newest,
                 offset: header.base,
                 position,
@@ -108,17 +108,17 @@ impl Index {
 
     /// The index as a file.
     pub(super) fn encode(&self) -> Vec<u8> {
-        self.entries.iter().flat_map(TimeEntry::encode).collect()
+        self.entries.iter().flat_map(IndexEntry::encode).collect()
     }
 
     /// Most bytes that the index file of a segment with this many bytes can have.
     pub(super) const fn file_bytes_max(segment_bytes: u64) -> u64 {
-        (segment_bytes / STEP + 2) * TIME_ENTRY_BYTES as u64
+        (segment_bytes / STEP + 2) * INDEX_ENTRY_BYTES as u64
     }
 
     /// The index in a file; `None` when it is damaged.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let entries = TimeEntry::decode_all(bytes).ok()?;
+        let entries = IndexEntry::decode_all(bytes).ok()?;
         let newest = entries.last()?.timestamp;
         Some(Self {
             entries,

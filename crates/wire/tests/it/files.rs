@@ -3,7 +3,7 @@
 use expect_test::expect;
 use model::{Offset, PartitionId, PartitionIndex, TopicId};
 use proptest::prelude::*;
-use wire::index::{IndexError, OffsetEntry, TIME_ENTRY_BYTES, TimeEntry};
+use wire::index::{INDEX_ENTRY_BYTES, IndexEntry, IndexError};
 use wire::segment::{SEGMENT_HEADER_BYTES, Seal, SegmentHeader, SegmentHeaderError};
 
 use crate::sample::at;
@@ -72,14 +72,9 @@ fn every_change_of_a_segment_header_is_noticed() {
 }
 
 #[test]
-fn golden_index_entries() {
+fn a_golden_index_entry() {
     let offset = Offset::new(0x0304).unwrap();
-    let entry = OffsetEntry {
-        offset,
-        position: 0x1000,
-    };
-    expect!["000000000000030400001000c05c31b6"].assert_eq(&hex(&entry.encode()));
-    let entry = TimeEntry {
+    let entry = IndexEntry {
         timestamp: at(0x0506),
         offset,
         position: 0x1000,
@@ -89,21 +84,7 @@ fn golden_index_entries() {
 
 #[test]
 fn every_change_of_an_index_entry_is_noticed() {
-    let offset = OffsetEntry {
-        offset: Offset::new(10).unwrap(),
-        position: 70,
-    }
-    .encode();
-    for bit in 0..offset.len() * 8 {
-        let mut bytes = offset;
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(
-            OffsetEntry::decode(&bytes),
-            Err(IndexError::Damaged),
-            "bit {bit}"
-        );
-    }
-    let time = TimeEntry {
+    let time = IndexEntry {
         timestamp: at(5),
         offset: Offset::new(10).unwrap(),
         position: 70,
@@ -113,7 +94,7 @@ fn every_change_of_an_index_entry_is_noticed() {
         let mut bytes = time;
         bytes[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(
-            TimeEntry::decode(&bytes),
+            IndexEntry::decode(&bytes),
             Err(IndexError::Damaged),
             "bit {bit}"
         );
@@ -121,7 +102,7 @@ fn every_change_of_an_index_entry_is_noticed() {
 }
 
 fn times(rows: &[(i64, u64, u32)]) -> Vec<u8> {
-    let entry = |&(millis, offset, position)| TimeEntry {
+    let entry = |&(millis, offset, position)| IndexEntry {
         timestamp: at(millis),
         offset: Offset::new(offset).unwrap(),
         position,
@@ -129,45 +110,21 @@ fn times(rows: &[(i64, u64, u32)]) -> Vec<u8> {
     rows.iter().flat_map(|row| entry(row).encode()).collect()
 }
 
-fn offsets(rows: &[(u64, u32)]) -> Vec<u8> {
-    let entry = |&(offset, position)| OffsetEntry {
-        offset: Offset::new(offset).unwrap(),
-        position,
-    };
-    rows.iter().flat_map(|row| entry(row).encode()).collect()
-}
-
 #[test]
-fn whole_indexes() {
-    let good = offsets(&[(0, 64), (10, 1064), (11, 2000)]);
-    assert_eq!(OffsetEntry::decode_all(&good).unwrap().len(), 3);
-    assert_eq!(OffsetEntry::decode_all(&[]), Ok(vec![]));
-    let rows = [
-        (good[..47].to_vec(), IndexError::Truncated),
-        (vec![0; 32], IndexError::Damaged),
-        (offsets(&[(0, 63)]), IndexError::Damaged),
-        (offsets(&[(5, 64), (5, 100)]), IndexError::OutOfOrder),
-        (offsets(&[(5, 64), (6, 64)]), IndexError::OutOfOrder),
-    ];
-    for (bytes, error) in rows {
-        assert_eq!(
-            OffsetEntry::decode_all(&bytes),
-            Err(error),
-            "{}",
-            hex(&bytes)
-        );
-    }
-
+fn a_whole_index() {
     let good = times(&[(7, 0, 64), (7, 10, 1064), (9, 11, 2000)]);
-    assert_eq!(TimeEntry::decode_all(&good).unwrap().len(), 3);
+    assert_eq!(IndexEntry::decode_all(&good).unwrap().len(), 3);
+    assert_eq!(IndexEntry::decode_all(&[]), Ok(vec![]));
     let rows = [
         (good[1..].to_vec(), IndexError::Truncated),
-        (vec![0; TIME_ENTRY_BYTES], IndexError::Damaged),
+        (vec![0; INDEX_ENTRY_BYTES], IndexError::Damaged),
+        (times(&[(7, 0, 63)]), IndexError::Damaged),
+        (times(&[(7, 0, 64), (7, 10, 64)]), IndexError::OutOfOrder),
         (times(&[(8, 0, 64), (7, 10, 1064)]), IndexError::OutOfOrder),
         (times(&[(7, 10, 64), (8, 10, 1064)]), IndexError::OutOfOrder),
     ];
     for (bytes, error) in rows {
-        assert_eq!(TimeEntry::decode_all(&bytes), Err(error), "{}", hex(&bytes));
+        assert_eq!(IndexEntry::decode_all(&bytes), Err(error), "{}", hex(&bytes));
     }
 }
 
@@ -187,9 +144,7 @@ proptest! {
         let seal = key_id.map_or(Seal::Plain, |key_id| Seal::Sealed { key_id });
         let header = SegmentHeader { partition, base_offset: offset, seal };
         prop_assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
-        let entry = OffsetEntry { offset, position };
-        prop_assert_eq!(OffsetEntry::decode(&entry.encode()), Ok(entry));
-        let entry = TimeEntry { timestamp: at(millis), offset, position };
-        prop_assert_eq!(TimeEntry::decode(&entry.encode()), Ok(entry));
+        let entry = IndexEntry { timestamp: at(millis), offset, position };
+        prop_assert_eq!(IndexEntry::decode(&entry.encode()), Ok(entry));
     }
 }

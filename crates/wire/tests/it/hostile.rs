@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wire::index::{OffsetEntry, TimeEntry};
+use wire::index::{IndexEntry};
 use wire::segment::SegmentHeader;
 use wire::{Batch, BatchHeader, Cursor};
 
@@ -38,8 +38,7 @@ proptest! {
     #[test]
     fn random_bytes(bytes in vec(any::<u8>(), 0..300)) {
         let _ = SegmentHeader::decode(&bytes);
-        let _ = OffsetEntry::decode_all(&bytes);
-        let _ = TimeEntry::decode_all(&bytes);
+        let _ = IndexEntry::decode_all(&bytes);
         let _ = String::from_utf8_lossy(&bytes).parse::<Cursor>();
         read_batch(&bytes.into());
     }

@@ -63,7 +63,7 @@ fn indexes_are_made_again_when_they_are_missing_damaged_or_stale() {
         ("missing", |disk, path| disk.remove(path).unwrap()),
         ("damaged", |disk, path| assert!(disk.flip_bit(path, 5, 1))),
         ("stale", |disk, path| {
-            let entry = wire::index::TimeEntry {
+            let entry = wire::index::IndexEntry {
                 timestamp: time(1),
                 offset: Offset::ZERO,
                 position: 1111,
