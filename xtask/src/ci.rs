@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{cargo, say, tidy};
+use crate::{cargo, mutants, say, tidy};
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     say("ci: formatting");
@@ -22,5 +22,6 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         "warnings",
     ];
     cargo(root, &lints, &[])?;
-    Ok(())
+    say("ci: planted bugs");
+    mutants::run(root, &[])
 }

@@ -11,7 +11,7 @@ use crate::inner::{Inner, Makers};
 use crate::metadata::{MetadataError, TopicRow};
 use crate::partition::{Held, Partition};
 use crate::settings;
-use crate::topic::{Topic, describe_partition, store_settings};
+use crate::topic::{Topic, describe_partition};
 
 impl Inner {
     /// A topic of users.
@@ -113,8 +113,9 @@ impl Inner {
             applied: true,
         };
         let ids = partition_ids(&row);
-        let on_disk = (ids.clone(), store_settings(&row.settings));
-        self.change_store(move |store| store.create_partitions(&on_disk.0, on_disk.1))
+        let settings = row.settings.over(&self.makers.topic_defaults).of_store();
+        let to_create = ids.clone();
+        self.change_store(move |store| store.create_partitions(&to_create, settings))
             .await?;
         let to_insert = row.clone();
         let inserted = self
@@ -169,9 +170,9 @@ impl Inner {
         self.metadata
             .run(move |db| db.configure_topic(id, &written))
             .await?;
-        topic.configure(settings.clone());
+        topic.configure(settings);
         let ids: Vec<PartitionId> = topic.partitions.iter().map(|p| p.id).collect();
-        let settings = store_settings(&settings);
+        let settings = topic.effective().of_store();
         self.change_store(move |store| store.create_partitions(&ids, settings))
             .await?;
         self.metadata.run(move |db| db.mark_applied(id)).await?;
@@ -240,7 +241,7 @@ pub(crate) fn assemble(
         row.id,
         row.name,
         row.created,
-        row.settings,
+        (row.settings, Arc::clone(&makers.topic_defaults)),
         wake,
         partitions,
     )

@@ -22,9 +22,13 @@ pub struct BrokerOptions {
     pub retention_interval: Duration,
     /// How long the first members of a group wait for each other.
     pub initial_rebalance_delay: Duration,
+    /// What holds for topics that set nothing themselves. May differ from start to start: topics that
+    /// are there already follow. A topic that is to keep its records for ever on a node that does
+    /// not says so with a very long time.
+    pub topic_defaults: TopicSettings,
 }
 
-/// What may be set on a topic. `None` means: the default.
+/// What may be set on a topic. `None` means: the default, first the node's and then the built-in one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicSettings {
     /// How long records are kept.
@@ -35,6 +39,19 @@ pub struct TopicSettings {
     pub segment_bytes: Option<u64>,
     /// Largest batch taken.
     pub max_message_bytes: Option<usize>,
+}
+
+/// The settings that hold for a topic: its own, and defaults where it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EffectiveSettings {
+    /// How long records are kept; `None` for ever.
+    pub retention: Option<Duration>,
+    /// How many bytes each partition keeps; `None` without end.
+    pub retention_bytes: Option<u64>,
+    /// Size of a segment file.
+    pub segment_bytes: u64,
+    /// Largest batch taken.
+    pub max_message_bytes: usize,
 }
 
 /// A change of settings: `None` leaves a setting, `Some(None)` puts it back to the default.
@@ -78,6 +95,8 @@ pub struct TopicDescription {
     pub created: Timestamp,
     /// Its settings as given.
     pub settings: TopicSettings,
+    /// Its settings as they hold.
+    pub effective: EffectiveSettings,
     /// Its partitions, by index.
     pub partitions: Vec<PartitionDescription>,
 }

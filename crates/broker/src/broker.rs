@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Offset, PartitionIndex, TopicName};
+use model::{Offset, PartitionIndex, TopicId, TopicName};
 use seglog::Store;
 use wire::Batch;
 
@@ -63,6 +63,10 @@ impl Broker {
     pub fn topic(&self, name: &TopicName) -> Result<TopicDescription, TopicError> {
         Ok(self.inner.topic(name)?.describe())
     }
+    /// One topic as a publish finds it: made now if it is unknown and the node makes topics by itself.
+    pub async fn topic_to_publish(&self, name: &TopicName) -> Result<TopicDescription, TopicError> {
+        Ok(self.inner.topic_to_publish(name).await?.describe())
+    }
     /// All topics of users, by name.
     pub fn topics(&self) -> Vec<TopicDescription> {
         let topics = self.inner.topics.all();
@@ -90,6 +94,17 @@ impl Broker {
         batch: Batch,
     ) -> Result<Receipt, PublishError> {
         self.inner.append(topic, partition, batch).await
+    }
+    /// The same for the topic with this identity only: one that was made again under the same name
+    /// is refused, and none is made. For publishers that may try again much later.
+    pub async fn append_to(
+        &self,
+        topic: &TopicName,
+        id: TopicId,
+        partition: PartitionIndex,
+        batch: Batch,
+    ) -> Result<Receipt, PublishError> {
+        self.inner.append_to(topic, id, partition, batch).await
     }
     /// A fresh idempotent producer.
     pub async fn new_producer(&self) -> Result<ProducerGrant, PublishError> {

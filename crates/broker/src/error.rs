@@ -47,6 +47,9 @@ pub enum TopicError {
     /// One of that name is there.
     #[error("topic '{0}' exists already")]
     Exists(String),
+    /// One of that name is there, and it is another than was meant.
+    #[error("topic '{0}' was deleted and made again: it is another one now")]
+    Replaced(String),
     /// The name belongs to Hark itself.
     #[error("topic names that begin with '__' are reserved")]
     Reserved,
@@ -75,6 +78,7 @@ pub enum TopicError {
 codes!(TopicError {
     Self::Unknown(_) => "unknown_topic", Missing;
     Self::Exists(_) => "topic_exists", Conflict;
+    Self::Replaced(_) => "topic_replaced", Conflict;
     Self::Reserved => "reserved_name", Caller;
     Self::Partitions(_) => "invalid_partitions", Caller;
     Self::Replication(_) => "invalid_replication_factor", Caller;
@@ -113,6 +117,9 @@ pub enum PublishError {
     /// The batch is not valid.
     #[error("invalid batch: {0}")]
     Invalid(#[from] wire::BatchError),
+    /// The batch is whole, its records are not.
+    #[error("the records of the batch cannot be decoded: {0}")]
+    Undecodable(String),
     /// A newer incarnation of this producer exists.
     #[error("this producer was replaced by a newer one of the same id")]
     Fenced,
@@ -146,6 +153,7 @@ codes!(PublishError, Self::Topic(inner) => inner {
     Self::Empty => "empty_publish", Caller;
     Self::TooLarge { .. } => "message_too_large", TooLarge;
     Self::Invalid(_) => "invalid_batch", Caller;
+    Self::Undecodable(_) => "undecodable", Caller;
     Self::Fenced => "producer_fenced", Conflict;
     Self::OutOfOrder { .. } => "out_of_order_sequence", Conflict;
     Self::Partial { .. } => "partly_published", Busy;
@@ -272,6 +280,9 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The defaults for topics are outside their bounds.
+    #[error("defaults for topics: {0}")]
+    Defaults(TopicError),
     /// Something stored cannot be understood.
     #[error("{0}")]
     Corrupt(String),

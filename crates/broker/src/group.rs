@@ -8,9 +8,11 @@
 mod admin;
 mod commit;
 mod error;
+mod growth;
 mod log;
 mod member;
 mod poll;
+mod slot;
 mod task;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +23,7 @@ use parking_lot::Mutex;
 use seglog::Store;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use self::member::Slots;
+use self::slot::Slots;
 use crate::seams::Clock;
 use crate::topic::Topic;
 

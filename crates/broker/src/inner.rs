@@ -10,7 +10,7 @@ use seglog::{Health, Store};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::api::{BrokerOptions, Counters, NodeStatus};
+use crate::api::{BrokerOptions, Counters, NodeStatus, TopicSettings};
 use crate::counts::Counts;
 use crate::error::FetchError;
 use crate::fresh::Fresh;
@@ -50,19 +50,21 @@ pub(crate) struct Inner {
     saved_all: AtomicBool,
 }
 
-/// What a new partition needs from the node.
+/// What a new topic or partition needs from the node.
 #[derive(Debug, Clone)]
 pub(crate) struct Makers {
     pub(crate) counts: Arc<Counts>,
+    pub(crate) topic_defaults: Arc<TopicSettings>,
     fresh_bytes: Arc<AtomicUsize>,
     runtime: Handle,
 }
 
 impl Makers {
     /// To be called on the runtime that the broker lives on.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(topic_defaults: TopicSettings) -> Self {
         Self {
             counts: Arc::default(),
+            topic_defaults: Arc::new(topic_defaults),
             fresh_bytes: Arc::default(),
             runtime: Handle::current(),
         }
@@ -138,6 +140,8 @@ impl Inner {
     pub(crate) async fn close(&self) {
         let _no_change = self.topics.changes.lock().await;
         let _no_read = self.disk_reads.acquire_many(DISK_READS_MAX as u32).await;
+        // Those who stand in line behind this are sent home.
+        self.disk_reads.close();
         if self.saved_all.swap(true, Ordering::SeqCst) {
             return;
         }

@@ -43,4 +43,5 @@ mod wake;
 pub use api::*;
 pub use broker::Broker;
 pub use error::*;
+pub use publish::check_records;
 pub use seglog::Health;

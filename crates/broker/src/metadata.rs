@@ -3,7 +3,7 @@
 //!
 //! | table | one row for |
 //! |---|---|
-//! | `node` | the node: storage id, the next producer id never given out |
+//! | `node` | the node: storage id, the next producer id never given out, the defaults for topics that the store was told of |
 //! | `topics` | each topic of users |
 //! | `producers` | each partition that an idempotent producer has written to: a [snapshot](SavedProducers) |
 //!
@@ -82,6 +82,27 @@ impl Metadata {
             .query_row(query, [], |row| row.get(0))
     }
 
+    /// Takes note of the node's defaults for topics. If those that concern the store are not the ones
+    /// it was last told of, it has yet to be told of every topic that follows any of them.
+    pub(crate) fn set_topic_defaults(&self, defaults: &TopicSettings) -> rusqlite::Result<()> {
+        let [retention, retention_bytes, segment_bytes, _] = rows::settings(defaults);
+        let values = params![retention, retention_bytes, segment_bytes];
+        let mut connection = self.connection.lock();
+        let change = connection.transaction()?;
+        let changed = change.execute(
+            "UPDATE node SET default_retention_ms = ?1, default_retention_bytes = ?2, \
+             default_segment_bytes = ?3 WHERE default_retention_ms IS NOT ?1 \
+             OR default_retention_bytes IS NOT ?2 OR default_segment_bytes IS NOT ?3",
+            values,
+        )?;
+        if changed > 0 {
+            let follow = "UPDATE topics SET applied = 0 WHERE retention_ms IS NULL \
+                 OR retention_bytes IS NULL OR segment_bytes IS NULL";
+            change.execute(follow, [])?;
+        }
+        change.commit()
+    }
+
     /// Every topic, by name.
     pub(crate) fn topics(&self) -> rusqlite::Result<Vec<TopicRow>> {
         let connection = self.connection.lock();
@@ -144,6 +165,13 @@ impl Metadata {
     pub(crate) fn mark_applied(&self, id: TopicId) -> rusqlite::Result<()> {
         let change = "UPDATE topics SET applied = 1 WHERE id = ?1";
         self.connection.lock().execute(change, [id.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Notes that the store knows the settings of every topic.
+    pub(crate) fn mark_all_applied(&self) -> rusqlite::Result<()> {
+        let change = "UPDATE topics SET applied = 1 WHERE applied = 0";
+        self.connection.lock().execute(change, [])?;
         Ok(())
     }
 
@@ -306,6 +334,68 @@ mod tests {
         metadata.delete_topic(row("a").id).unwrap();
         metadata.save_producers(&[saved]).unwrap();
         assert_eq!(metadata.saved_producers().unwrap(), []);
+    }
+
+    #[test]
+    fn new_defaults_concern_the_topics_that_follow_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
+        let independent = TopicRow {
+            id: TopicId::from_bytes([8; 16]),
+            settings: TopicSettings {
+                retention: Some(std::time::Duration::from_secs(1)),
+                retention_bytes: Some(1),
+                segment_bytes: Some(1 << 20),
+                max_message_bytes: None,
+            },
+            ..row("b")
+        };
+        metadata.insert_topic(&row("a")).unwrap();
+        metadata.insert_topic(&independent).unwrap();
+        let applied = || -> Vec<bool> {
+            let rows = metadata.topics().unwrap();
+            rows.iter().map(|row| row.applied).collect()
+        };
+        let of_the_store = TopicSettings {
+            segment_bytes: Some(1 << 20),
+            ..TopicSettings::default()
+        };
+        let of_the_broker = TopicSettings {
+            max_message_bytes: Some(500),
+            ..of_the_store
+        };
+        for (defaults, expected) in [
+            (TopicSettings::default(), [true, true]),
+            (of_the_store, [false, true]),
+            (of_the_broker, [true, true]),
+            (TopicSettings::default(), [false, true]),
+        ] {
+            metadata.set_topic_defaults(&defaults).unwrap();
+            assert_eq!(applied(), expected, "{defaults:?}");
+            metadata.mark_all_applied().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_database_of_version_1_is_brought_up() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Metadata::open(dir.path(), [1; 16]).unwrap());
+        let raw = Connection::open(dir.path().join("hark.db")).unwrap();
+        raw.execute_batch(
+            "ALTER TABLE node DROP COLUMN default_retention_ms;
+             ALTER TABLE node DROP COLUMN default_retention_bytes;
+             ALTER TABLE node DROP COLUMN default_segment_bytes;
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        drop(raw);
+        let metadata = Metadata::open(dir.path(), [2; 16]).unwrap();
+        metadata
+            .set_topic_defaults(&TopicSettings::default())
+            .unwrap();
+        assert_eq!(metadata.storage_id().unwrap(), [1; 16]);
+        drop(metadata);
+        Metadata::open(dir.path(), [2; 16]).unwrap();
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::partition::{Held, Partition};
 use crate::producers::ProducerTable;
 use crate::seams::{Clock, Entropy};
 use crate::tasks::{self, Tasks};
-use crate::topic::{Topic, store_settings};
+use crate::topic::Topic;
 use crate::topics::Topics;
 
 /// Opens everything and starts the tasks.
@@ -36,7 +36,11 @@ pub(crate) async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Arc<Inner>, Tasks), OpenError> {
-    let makers = Makers::new();
+    options
+        .topic_defaults
+        .check()
+        .map_err(OpenError::Defaults)?;
+    let makers = Makers::new(options.topic_defaults.clone());
     let opening = Opening {
         store: Arc::clone(&store),
         options: options.clone(),
@@ -74,6 +78,9 @@ impl Opening {
         let storage_id = metadata
             .storage_id()
             .map_err(read("reading the identity"))?;
+        metadata
+            .set_topic_defaults(&self.options.topic_defaults)
+            .map_err(read("writing the defaults for topics"))?;
         let rows = metadata.topics().map_err(read("reading topics"))?;
         let saved = metadata
             .saved_producers()
@@ -120,13 +127,19 @@ impl Opening {
         Ok(())
     }
 
+    /// Tells the store of settings that it may not know: of topics changed just before a crash, and
+    /// of all that follow the node's defaults when those are new.
     fn apply_settings(&self, rows: &[TopicRow], metadata: &Metadata) -> Result<(), OpenError> {
+        let mut told = false;
         for row in rows.iter().filter(|row| !row.applied) {
-            let settings = store_settings(&row.settings);
+            let settings = row.settings.over(&self.options.topic_defaults);
             self.store
-                .create_partitions(&partition_ids(row), settings)?;
-            let marked = metadata.mark_applied(row.id);
+                .create_partitions(&partition_ids(row), settings.of_store())?;
+            told = true;
+        }
+        if told {
             let what = "noting that settings were applied";
+            let marked = metadata.mark_all_applied();
             marked.map_err(|source| OpenError::Control { what, source })?;
         }
         Ok(())

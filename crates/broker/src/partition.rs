@@ -6,15 +6,20 @@
 //! others, and neither waits for the other. A failure is noted in `outcome` and applied by the next
 //! one that takes `log`.
 
+mod fate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use model::{LeaderEpoch, Offset, PartitionId, Timestamp};
+use model::{LeaderEpoch, Offset, PartitionId};
 use parking_lot::Mutex;
 use seglog::{AppendError, Bounds, Store};
 use tokio::sync::oneshot;
 use wire::Batch;
 
+pub(crate) use self::fate::{Appended, Place};
+
+use self::fate::Outcome;
 use crate::counts::Counts;
 use crate::error::PublishError;
 use crate::fresh::Fresh;
@@ -78,35 +83,8 @@ struct Log {
     attempt: u64,
 }
 
-/// What became of batches in the store.
-#[derive(Debug, Default)]
-struct Outcome {
-    /// Attempt and offset from which on everything was lost.
-    lost_from: Option<(u64, Offset)>,
-    /// Retries of batches whose fate is open: they get the same answer.
-    followers: Vec<Follower>,
-}
-
-#[derive(Debug)]
-struct Follower {
-    attempt: u64,
-    base: Offset,
-    answer: oneshot::Sender<Appended>,
-}
-
-/// The fate of a batch that the partition took.
-pub(crate) type Appended = Result<Place, AppendError>;
-
-/// The same to come, or why the store does not take the batch.
+/// The fate of a batch to come, or why the store does not take it.
 type Appending = Result<oneshot::Receiver<Appended>, AppendError>;
-
-/// Where a batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) offset: Offset,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) duplicate: bool,
-}
 
 impl Partition {
     /// A partition as it was found.
@@ -230,111 +208,6 @@ impl Partition {
         log.producers.record(&header, self.end());
         Ok(receiver)
     }
-
-    /// Waits with a batch that was taken before; `None` when that one was lost just now.
-    fn follow(&self, log: &Log, original: Remembered) -> Option<oneshot::Receiver<Appended>> {
-        let (answer, receiver) = oneshot::channel();
-        let mut outcome = self.outcome.lock();
-        let base = original.base_offset;
-        if base < self.end() {
-            let place = Place {
-                offset: base,
-                timestamp: original.timestamp,
-                duplicate: true,
-            };
-            // The receiver is right here, so it cannot be gone.
-            let _ = answer.send(Ok(place));
-        } else if outcome.lost_from.is_some_and(|lost| lost.0 == log.attempt) {
-            return None;
-        } else {
-            outcome.followers.push(Follower {
-                attempt: log.attempt,
-                base,
-                answer,
-            });
-        }
-        Some(receiver)
-    }
-
-    /// Takes back what was lost since the last time. Gives the attempt that begins then.
-    fn apply_losses(&self, log: &mut Log) -> u64 {
-        let lost = self.outcome.lock().lost_from.take();
-        if let Some((attempt, from)) = lost
-            && attempt == log.attempt
-        {
-            debug_assert!(from >= self.end(), "a durable batch cannot be lost");
-            log.next = log.next.min(from);
-            log.producers.roll_back(from);
-            log.attempt += 1;
-        }
-        log.attempt
-    }
-
-    /// Runs on the store's thread, in order, when a batch is durable or lost.
-    fn finish(
-        &self,
-        attempt: u64,
-        batch: Batch,
-        result: Result<(), AppendError>,
-        answer: oneshot::Sender<Appended>,
-    ) {
-        let header = batch.header();
-        let (base, timestamp) = (header.base_offset, header.max_timestamp);
-        let followers = match &result {
-            Ok(()) => self.durable(attempt, batch),
-            Err(error) => {
-                tracing::debug!(partition = %self.id, %base, %error, "append refused");
-                self.counts.publishes_failed.add(1);
-                self.lost(attempt, base)
-            }
-        };
-        let place = |duplicate| Place {
-            offset: base,
-            timestamp,
-            duplicate,
-        };
-        // Whoever asked may have gone away; the batch stays where it is.
-        let _ = answer.send(result.clone().map(|()| place(false)));
-        for follower in followers {
-            let _ = follower.send(result.clone().map(|()| place(true)));
-        }
-    }
-
-    fn durable(&self, attempt: u64, batch: Batch) -> Vec<oneshot::Sender<Appended>> {
-        let header = batch.header();
-        let size = batch.bytes().len() as u64;
-        self.counts
-            .records_published
-            .add(u64::from(header.record_count));
-        self.counts.bytes_published.add(size);
-        self.unsaved_bytes.fetch_add(size, Ordering::Relaxed);
-        self.bytes.fetch_add(size, Ordering::Relaxed);
-        // Kept before it can be seen, so that the run of kept batches never ends before the log.
-        if self.wake.has_waiters() {
-            self.fresh.push(batch);
-        } else {
-            self.fresh.clear();
-        }
-        let mut outcome = self.outcome.lock();
-        let end = header.last_offset.saturating_add(1);
-        self.end.store(end.get(), Ordering::SeqCst);
-        let followers = outcome.take_followers(attempt, header.base_offset);
-        drop(outcome);
-        self.wake.ring();
-        followers
-    }
-
-    fn lost(&self, attempt: u64, base: Offset) -> Vec<oneshot::Sender<Appended>> {
-        let mut outcome = self.outcome.lock();
-        // Failures of one attempt come in order, so the first of them says from where.
-        if outcome
-            .lost_from
-            .is_none_or(|(earlier, _)| earlier < attempt)
-        {
-            outcome.lost_from = Some((attempt, base));
-        }
-        outcome.take_followers(attempt, base)
-    }
 }
 
 /// What the producers' rules say of a batch: the original, if it was taken before.
@@ -351,14 +224,6 @@ fn judge(log: &Log, batch: &Batch) -> Result<Option<Remembered>, PublishError> {
             let (expected, given) = (expected.to_wire(), given.to_wire());
             Err(PublishError::OutOfOrder { expected, given })
         }
-    }
-}
-
-impl Outcome {
-    fn take_followers(&mut self, attempt: u64, base: Offset) -> Vec<oneshot::Sender<Appended>> {
-        let of_it = |f: &mut Follower| f.attempt == attempt && f.base == base;
-        let taken = self.followers.extract_if(.., of_it);
-        taken.map(|follower| follower.answer).collect()
     }
 }
 

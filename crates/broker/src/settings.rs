@@ -1,12 +1,13 @@
-//! Which settings a topic can have.
+//! Which settings a topic can have, and which it has.
 
 use model::Mode;
 use model::limits::{
-    BATCH_BYTES_MAX, MESSAGE_BYTES_LIMIT_MIN, PARTITIONS_PER_TOPIC_MAX, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN,
+    BATCH_BYTES_DEFAULT, BATCH_BYTES_MAX, MESSAGE_BYTES_LIMIT_MIN, PARTITIONS_PER_TOPIC_MAX,
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
 };
+use seglog::PartitionSettings;
 
-use crate::api::{NewTopic, TopicChanges, TopicSettings};
+use crate::api::{EffectiveSettings, NewTopic, TopicChanges, TopicSettings};
 use crate::error::TopicError;
 
 /// Checks everything about a topic to be made but whether its name is free. Gives its partitions.
@@ -25,7 +26,7 @@ pub(crate) fn check_new(topic: &NewTopic, default_partitions: u32) -> Result<u32
     if topic.mode != Mode::Leader {
         return Err(TopicError::Mode);
     }
-    check(&topic.settings)?;
+    topic.settings.check()?;
     Ok(partitions)
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn changed(
     put(&mut settings.retention_bytes, changes.retention_bytes);
     put(&mut settings.segment_bytes, changes.segment_bytes);
     put(&mut settings.max_message_bytes, changes.max_message_bytes);
-    check(&settings)?;
+    settings.check()?;
     Ok(settings)
 }
 
@@ -48,29 +49,55 @@ fn put<T>(setting: &mut Option<T>, change: Option<Option<T>>) {
     }
 }
 
-fn check(settings: &TopicSettings) -> Result<(), TopicError> {
-    let segment = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
-    let message = MESSAGE_BYTES_LIMIT_MIN..=BATCH_BYTES_MAX;
-    if settings.retention.is_some_and(|time| time.as_millis() == 0) {
-        return refuse("retention must be at least one millisecond".to_owned());
+impl TopicSettings {
+    /// Whether these can be settings of a topic, or a node's defaults for topics.
+    ///
+    /// # Errors
+    /// [`TopicError::Setting`] with the name of the setting and its bounds.
+    pub fn check(&self) -> Result<(), TopicError> {
+        let segment = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
+        let message = MESSAGE_BYTES_LIMIT_MIN..=BATCH_BYTES_MAX;
+        if self.retention.is_some_and(|time| time.as_millis() == 0) {
+            return refuse("retention must be at least one millisecond".to_owned());
+        }
+        if self.segment_bytes.is_some_and(|b| !segment.contains(&b)) {
+            let (min, max) = (segment.start(), segment.end());
+            return refuse(format!("segment_bytes must lie between {min} and {max}"));
+        }
+        if self
+            .max_message_bytes
+            .is_some_and(|b| !message.contains(&b))
+        {
+            let (min, max) = (message.start(), message.end());
+            return refuse(format!(
+                "max_message_bytes must lie between {min} and {max}"
+            ));
+        }
+        Ok(())
     }
-    if settings
-        .segment_bytes
-        .is_some_and(|bytes| !segment.contains(&bytes))
-    {
-        let (min, max) = (segment.start(), segment.end());
-        return refuse(format!("segment_bytes must lie between {min} and {max}"));
+
+    /// What holds where the node has these defaults.
+    pub(crate) fn over(&self, defaults: &Self) -> EffectiveSettings {
+        let segment_bytes = self.segment_bytes.or(defaults.segment_bytes);
+        let max_message_bytes = self.max_message_bytes.or(defaults.max_message_bytes);
+        EffectiveSettings {
+            retention: self.retention.or(defaults.retention),
+            retention_bytes: self.retention_bytes.or(defaults.retention_bytes),
+            segment_bytes: segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT),
+            max_message_bytes: max_message_bytes.unwrap_or(BATCH_BYTES_DEFAULT),
+        }
     }
-    if settings
-        .max_message_bytes
-        .is_some_and(|bytes| !message.contains(&bytes))
-    {
-        let (min, max) = (message.start(), message.end());
-        return refuse(format!(
-            "max_message_bytes must lie between {min} and {max}"
-        ));
+}
+
+impl EffectiveSettings {
+    /// What the store is to know of them.
+    pub(crate) const fn of_store(&self) -> PartitionSettings {
+        PartitionSettings {
+            segment_bytes: self.segment_bytes,
+            retention: self.retention,
+            retention_bytes: self.retention_bytes,
+        }
     }
-    Ok(())
 }
 
 const fn refuse(why: String) -> Result<(), TopicError> {
@@ -140,6 +167,28 @@ mod tests {
             let checked = check_new(&topic, 4).map_err(|error| error.code());
             assert_eq!(checked, *expected, "case {number}");
         }
+    }
+
+    #[test]
+    fn a_topics_own_settings_come_before_the_nodes_and_those_before_the_built_in() {
+        let own = TopicSettings {
+            retention_bytes: Some(1),
+            max_message_bytes: Some(200),
+            ..TopicSettings::default()
+        };
+        let defaults = TopicSettings {
+            retention: Some(Duration::from_secs(9)),
+            retention_bytes: Some(2),
+            max_message_bytes: Some(300),
+            segment_bytes: None,
+        };
+        let expected = EffectiveSettings {
+            retention: Some(Duration::from_secs(9)),
+            retention_bytes: Some(1),
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            max_message_bytes: 200,
+        };
+        assert_eq!(own.over(&defaults), expected);
     }
 
     #[test]

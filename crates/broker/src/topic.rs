@@ -4,12 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use model::limits::{BATCH_BYTES_DEFAULT, SEGMENT_BYTES_DEFAULT};
 use model::{Mode, PartitionIndex, Timestamp, TopicId, TopicName};
 use parking_lot::{Mutex, RwLock};
-use seglog::PartitionSettings;
 
-use crate::api::{PartitionDescription, TopicDescription, TopicSettings};
+use crate::api::{EffectiveSettings, PartitionDescription, TopicDescription, TopicSettings};
 use crate::partition::{LEADER_EPOCH, Partition};
 use crate::wake::Wake;
 
@@ -24,6 +22,8 @@ pub(crate) struct Topic {
     pub(crate) partitions: Box<[Arc<Partition>]>,
     pub(crate) wake: Arc<Wake>,
     settings: RwLock<TopicSettings>,
+    /// The node's, for what the topic does not set.
+    defaults: Arc<TopicSettings>,
     deleted: AtomicBool,
     sticky: Mutex<Sticky>,
     /// Counts reads, so that no partition is always first.
@@ -42,10 +42,11 @@ impl Topic {
         id: TopicId,
         name: TopicName,
         created: Timestamp,
-        settings: TopicSettings,
+        settings: (TopicSettings, Arc<TopicSettings>),
         wake: Arc<Wake>,
         partitions: Box<[Arc<Partition>]>,
     ) -> Self {
+        let (settings, defaults) = settings;
         Self {
             id,
             name,
@@ -53,6 +54,7 @@ impl Topic {
             partitions,
             wake,
             settings: RwLock::new(settings),
+            defaults,
             deleted: AtomicBool::new(false),
             sticky: Mutex::default(),
             turn: AtomicU64::new(0),
@@ -82,10 +84,14 @@ impl Topic {
         *self.settings.write() = settings;
     }
 
+    /// The settings that hold.
+    pub(crate) fn effective(&self) -> EffectiveSettings {
+        self.settings.read().over(&self.defaults)
+    }
+
     /// The largest batch that the topic takes, in bytes.
     pub(crate) fn max_message_bytes(&self) -> usize {
-        let set = self.settings.read().max_message_bytes;
-        set.unwrap_or(BATCH_BYTES_DEFAULT)
+        self.effective().max_message_bytes
     }
 
     /// Whether the topic is gone: readers that wait must stop.
@@ -122,12 +128,14 @@ impl Topic {
     /// The topic as it is.
     pub(crate) fn describe(&self) -> TopicDescription {
         let partitions = self.partitions.iter();
+        let settings = self.settings();
         TopicDescription {
             name: self.name.clone(),
             id: self.id,
             mode: Mode::Leader,
             created: self.created,
-            settings: self.settings(),
+            effective: settings.over(&self.defaults),
+            settings,
             partitions: partitions.map(|p| describe_partition(p)).collect(),
         }
     }
@@ -147,14 +155,5 @@ pub(crate) fn describe_partition(partition: &Partition) -> PartitionDescription 
         end: partition.end(),
         bytes: partition.bytes(),
         leader_epoch: LEADER_EPOCH,
-    }
-}
-
-/// What the store is to know of a topic's settings.
-pub(crate) fn store_settings(settings: &TopicSettings) -> PartitionSettings {
-    PartitionSettings {
-        segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT),
-        retention: settings.retention,
-        retention_bytes: settings.retention_bytes,
     }
 }

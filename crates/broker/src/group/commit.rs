@@ -11,7 +11,8 @@ use wire::cursor::Cursor;
 
 use super::Groups;
 use super::error::refused;
-use super::member::{Membership, Slot, name};
+use super::member::name;
+use super::slot::{Membership, Slot};
 use crate::api::Commit;
 use crate::error::{FetchError, GroupError};
 use crate::inner::Inner;

@@ -4,15 +4,15 @@
 //! all before that is deleted. A crash in between leaves a log that says the same things twice.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::groups::{Restoring, StateRecord};
-use model::limits::{BATCH_BYTES_DEFAULT, GROUPS_LOG_BYTES_MAX, GROUPS_LOG_SEGMENT_BYTES};
+use model::limits::{BATCH_BYTES_DEFAULT, GROUPS_LOG_SEGMENT_BYTES};
 use model::{Offset, PartitionId, PartitionIndex, Record, Timestamp, TopicId};
 use seglog::{Bounds, PartitionSettings, ReadError, Store};
 use tokio::sync::oneshot;
 use wire::{Batch, BatchBuilder, BatchError};
 
+use super::growth::Growth;
 use crate::error::OpenError;
 use crate::partition::{Appended, Partition};
 
@@ -105,10 +105,7 @@ fn corrupt(why: &dyn std::fmt::Display) -> OpenError {
 #[derive(Debug)]
 pub(crate) struct Log {
     partition: Arc<Partition>,
-    /// Bytes since it was last written anew.
-    bytes: AtomicU64,
-    /// Bytes that it had then.
-    live_bytes: AtomicU64,
+    pub(super) growth: Growth,
 }
 
 /// A batch on its way to the disk, or what was wrong with it.
@@ -119,13 +116,12 @@ pub(crate) enum Pending {
 }
 
 impl Pending {
-    /// Where the batch stands, once it is on disk.
-    pub(crate) async fn settled(self) -> Result<Offset, String> {
+    /// Waits until the batch is on disk, or will never be.
+    pub(crate) async fn settled(self) -> Result<(), String> {
         match self {
             Self::Accepted(fate) => match fate.await {
-                Ok(appended) => appended
-                    .map(|p| p.offset)
-                    .map_err(|error| error.to_string()),
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err("the store is gone".to_owned()),
             },
             Self::Refused(why) => Err(why),
@@ -134,11 +130,10 @@ impl Pending {
 }
 
 impl Log {
-    pub(crate) const fn new(partition: Arc<Partition>, bytes: u64) -> Self {
+    pub(crate) fn new(partition: Arc<Partition>, bytes: u64) -> Self {
         Self {
             partition,
-            bytes: AtomicU64::new(bytes),
-            live_bytes: AtomicU64::new(0),
+            growth: Growth::new(bytes),
         }
     }
 
@@ -146,25 +141,13 @@ impl Log {
         self.partition.id
     }
 
+    /// One past the last durable record.
+    pub(crate) fn end(&self) -> Offset {
+        self.partition.end()
+    }
+
     pub(crate) fn moved_start(&self, start: Offset) {
         self.partition.moved_start(start);
-    }
-
-    /// Whether it has grown enough to be written anew.
-    pub(crate) fn wants_rewrite(&self) -> bool {
-        let live = self.live_bytes.load(Ordering::Relaxed);
-        self.bytes.load(Ordering::Relaxed) > GROUPS_LOG_BYTES_MAX.max(live.saturating_mul(4))
-    }
-
-    /// What comes now is what the log begins with from now on.
-    pub(crate) fn begin_rewrite(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
-    }
-
-    /// What was written since is everything that lives.
-    pub(crate) fn end_rewrite(&self) {
-        let live = self.bytes.load(Ordering::Relaxed);
-        self.live_bytes.store(live, Ordering::Relaxed);
     }
 
     /// Appends records, in as many batches as they need.
@@ -180,8 +163,7 @@ impl Log {
         };
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
-            self.bytes
-                .fetch_add(batch.bytes().len() as u64, Ordering::Relaxed);
+            self.growth.add(batch.bytes().len() as u64);
             // Small and few: they do not count against the budget of publishers.
             match self.partition.append(store, batch, ()) {
                 Ok(fate) => pending.push(Pending::Accepted(fate)),

@@ -1,4 +1,4 @@
-//! Members: which consumer is known to the coordinator by which id.
+//! Members: how a consumer joins a group, stays and leaves.
 //!
 //! A consumer's name is its instance id, so the coordinator knows it even after a restart of the
 //! node. A join runs in a task of its own: a caller that goes away does not leave the consumer half
@@ -9,158 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::groups::{
-    Alive, Answer, Assigns, Departure, Error, Fence, GroupName, InstanceId, Join, Leave, MemberId,
-    Request,
+    Alive, Answer, Assigns, Departure, Error, GroupName, InstanceId, Join, Leave, Request,
 };
 use model::limits::{SESSION_TIMEOUT_MAX, SESSION_TIMEOUT_MIN};
-use model::{Instant, PartitionId, TopicName};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+use model::{PartitionId, TopicName};
 
 use super::Groups;
-use super::error::{refused, stopping};
+use super::error::stopping;
+use super::slot::{Membership, Slot};
 use crate::api::{Assignment, GroupSubscribe};
 use crate::error::GroupError;
 use crate::inner::Inner;
-
-/// Consumers by group and name.
-#[derive(Debug, Default)]
-pub(super) struct Slots(Mutex<BTreeMap<GroupName, GroupSlots>>);
-
-#[derive(Debug, Default)]
-struct GroupSlots {
-    bell: Arc<Notify>,
-    consumers: BTreeMap<InstanceId, Arc<Slot>>,
-}
-
-/// One consumer.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) group: GroupName,
-    pub(super) consumer: InstanceId,
-    /// Rung when somebody joined or left the group, or a topic changed.
-    pub(super) bell: Arc<Notify>,
-    /// Held by whoever joins.
-    joining: tokio::sync::Mutex<()>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// As the coordinator last said; `None` when it said that there is no such member.
-    membership: Option<Arc<Membership>>,
-    heard: Instant,
-}
-
-/// What a consumer is as a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Membership {
-    pub(super) member: MemberId,
-    pub(super) generation: u32,
-    pub(super) session_timeout: Duration,
-    pub(super) topics: BTreeSet<TopicName>,
-    pub(super) partitions: Arc<[PartitionId]>,
-}
-
-impl Slots {
-    /// The slot of a consumer that is known; else one that nobody else sees, to speak once.
-    fn known(&self, group: &GroupName, consumer: &InstanceId, now: Instant) -> Arc<Slot> {
-        let groups = self.0.lock();
-        let slots = groups.get(group);
-        match slots.and_then(|slots| slots.consumers.get(consumer)) {
-            Some(slot) => Arc::clone(slot),
-            None => {
-                let bell = slots
-                    .map(|slots| Arc::clone(&slots.bell))
-                    .unwrap_or_default();
-                Arc::new(Slot::new(group, consumer, bell, now))
-            }
-        }
-    }
-
-    /// The slot of a consumer that joins.
-    fn slot(&self, group: &GroupName, consumer: &InstanceId, now: Instant) -> Arc<Slot> {
-        let mut groups = self.0.lock();
-        let slots = groups.entry(group.clone()).or_default();
-        let bell = &slots.bell;
-        let new = || Arc::new(Slot::new(group, consumer, Arc::clone(bell), now));
-        let slot = slots.consumers.entry(consumer.clone()).or_insert_with(new);
-        slot.state.lock().heard = now;
-        Arc::clone(slot)
-    }
-
-    pub(super) fn ring_all(&self) {
-        let groups = self.0.lock();
-        groups
-            .values()
-            .for_each(|slots| slots.bell.notify_waiters());
-    }
-
-    /// Drops a consumer that is no member.
-    fn remove(&self, slot: &Slot) {
-        let mut groups = self.0.lock();
-        if let Some(slots) = groups.get_mut(&slot.group) {
-            slots.consumers.remove(&slot.consumer);
-            if slots.consumers.is_empty() {
-                groups.remove(&slot.group);
-            }
-        }
-    }
-
-    /// Drops consumers that cannot be members any more: whoever was silent longer than the longest
-    /// session has expired.
-    pub(super) fn forget_silent(&self, now: Instant) {
-        let is_recent = |slot: &Arc<Slot>| {
-            Arc::strong_count(slot) > 1 || now.since(slot.state.lock().heard) < SESSION_TIMEOUT_MAX
-        };
-        let mut groups = self.0.lock();
-        groups.retain(|_, slots| {
-            slots.consumers.retain(|_, slot| is_recent(slot));
-            !slots.consumers.is_empty()
-        });
-    }
-}
-
-impl Slot {
-    fn new(group: &GroupName, consumer: &InstanceId, bell: Arc<Notify>, now: Instant) -> Self {
-        Self {
-            group: group.clone(),
-            consumer: consumer.clone(),
-            bell,
-            joining: tokio::sync::Mutex::default(),
-            state: Mutex::new(State {
-                membership: None,
-                heard: now,
-            }),
-        }
-    }
-
-    pub(super) fn membership(&self) -> Option<Arc<Membership>> {
-        self.state.lock().membership.clone()
-    }
-
-    pub(super) fn forget(&self) {
-        self.state.lock().membership = None;
-    }
-
-    fn remember(&self, membership: Membership) -> Arc<Membership> {
-        let membership = Arc::new(membership);
-        self.state.lock().membership = Some(Arc::clone(&membership));
-        membership
-    }
-
-    pub(super) fn fence(&self, membership: &Membership) -> Fence {
-        Fence {
-            member: membership.member.clone(),
-            instance: Some(self.consumer.clone()),
-            generation: membership.generation,
-        }
-    }
-
-    pub(super) fn refused(&self, error: &Error) -> GroupError {
-        refused(error, self.group.as_str(), self.consumer.as_str())
-    }
-}
 
 impl Groups {
     /// A consumer that need not be known, whose name and whose group's name must be possible.

@@ -12,7 +12,8 @@ use model::{Offset, PartitionId, PartitionIndex};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use wire::cursor::Cursor;
 
-use super::member::{Membership, Slot, check_session_timeout};
+use super::member::check_session_timeout;
+use super::slot::{Membership, Slot};
 use crate::api::{Assignment, GroupPoll, GroupPolled, Polled, Start};
 use crate::error::{FetchError, GroupError};
 use crate::inner::Inner;

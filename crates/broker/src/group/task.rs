@@ -37,7 +37,7 @@ impl Groups {
             () = self.sooner.notified() => {}
             () = tokio::time::sleep(self.until_deadline().min(LONG)) => self.tell(Input::Tick),
         }
-        if self.log.wants_rewrite() {
+        if self.log.growth.wants_rewrite(self.clock.now()) {
             self.rewrite(written).await;
         }
     }
@@ -51,7 +51,7 @@ impl Groups {
     async fn report(&self, write: Written) {
         let ticket = write.ticket;
         let input = match settled(write.batches).await {
-            Ok(_) => Input::Persisted { ticket },
+            Ok(()) => Input::Persisted { ticket },
             Err(why) => {
                 tracing::warn!(why, "what a group wanted stored is not on disk");
                 Input::PersistFailed { ticket }
@@ -63,7 +63,8 @@ impl Groups {
     }
 
     /// Writes everything known to the end of the log and deletes what was before. Writes that come
-    /// meanwhile wait, so that none of them stands in the part that goes.
+    /// meanwhile wait, so that none of them stands in the part that goes. When it fails the log says
+    /// some things twice, and a later turn tries again.
     async fn rewrite(&self, written: &mut mpsc::UnboundedReceiver<Written>) {
         self.machine.lock().held = Some(VecDeque::new());
         while self.machine.lock().in_flight > 0 {
@@ -72,50 +73,59 @@ impl Groups {
             };
             self.report(write).await;
         }
-        let pending = self.write_all();
-        let first = settled(pending).await;
-        self.log.end_rewrite();
-        match first {
-            Ok(Some(first)) => self.delete_before(first).await,
-            Ok(None) => {}
-            Err(why) => tracing::warn!(why, "the groups' log was not written anew"),
+        let (first, pending) = self.write_all();
+        let rewritten = match settled(pending).await {
+            Ok(()) => self.delete_before(first).await,
+            Err(why) => Err(why),
+        };
+        match rewritten {
+            Ok(()) => self.log.growth.end_rewrite(),
+            Err(why) => {
+                self.log.growth.fail_rewrite(self.clock.now());
+                tracing::warn!(
+                    why,
+                    "the groups' log was not written anew; tried again later"
+                );
+            }
         }
     }
 
-    /// Appends everything known, and behind it what was held back.
-    fn write_all(&self) -> Vec<Pending> {
+    /// Appends everything known, and behind it what was held back. Gives the offset at which that
+    /// begins: all writes before were reported, so it is the end.
+    fn write_all(&self) -> (Offset, Vec<Pending>) {
         let mut machine = self.machine.lock();
-        self.log.begin_rewrite();
+        let first = self.log.end();
+        self.log.growth.begin_rewrite();
         let live = machine.coordinator.live_records();
         let pending = self.log.append(&*self.store, self.clock.wall(), live);
         let held: Vec<(Ticket, _)> = machine.held.take().into_iter().flatten().collect();
         for (ticket, records) in held {
             self.write(&mut machine, ticket, records);
         }
-        pending
+        (first, pending)
     }
 
-    async fn delete_before(&self, first: Offset) {
+    async fn delete_before(&self, first: Offset) -> Result<(), String> {
         let (store, partition) = (Arc::clone(&self.store), self.log.partition());
         let deleted =
             tokio::task::spawn_blocking(move || store.delete_before(partition, first)).await;
         match deleted {
-            Ok(Ok(bounds)) => self.log.moved_start(bounds.start),
-            Ok(Err(error)) => tracing::warn!(%error, "old records of groups stay"),
-            Err(_) => tracing::warn!("old records of groups stay"),
+            Ok(Ok(bounds)) => {
+                self.log.moved_start(bounds.start);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the node is stopping".to_owned()),
         }
     }
 }
 
-/// Waits until all batches are on disk; the offset of the first.
-async fn settled(batches: Vec<Pending>) -> Result<Option<Offset>, String> {
-    let mut first = None;
-    let mut failed = None;
+/// Waits for the fate of all batches: all on disk, or why the first that is not is not.
+async fn settled(batches: Vec<Pending>) -> Result<(), String> {
+    let mut result = Ok(());
     for batch in batches {
-        match batch.settled().await {
-            Ok(offset) => first = first.or(Some(offset)),
-            Err(why) => failed = failed.or(Some(why)),
-        }
+        let settled = batch.settled().await;
+        result = result.and(settled);
     }
-    failed.map_or(Ok(first), Err)
+    result
 }

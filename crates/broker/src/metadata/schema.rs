@@ -8,13 +8,16 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::OpenError;
 
 /// What `PRAGMA user_version` says.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE node (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     storage_id BLOB NOT NULL CHECK (length(storage_id) = 16),
-    next_producer_id INTEGER NOT NULL DEFAULT 0
+    next_producer_id INTEGER NOT NULL DEFAULT 0,
+    default_retention_ms INTEGER,
+    default_retention_bytes INTEGER,
+    default_segment_bytes INTEGER
 ) STRICT;
 CREATE TABLE topics (
     id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -36,13 +39,21 @@ CREATE TABLE producers (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Opens the database, makes its tables if it is new, and refuses one of a newer version.
+/// From version 1: the store had been told of the built-in defaults, which is what NULL means.
+const DEFAULTS: &str = "
+ALTER TABLE node ADD COLUMN default_retention_ms INTEGER;
+ALTER TABLE node ADD COLUMN default_retention_bytes INTEGER;
+ALTER TABLE node ADD COLUMN default_segment_bytes INTEGER;
+";
+
+/// Opens the database, makes its tables if it is new, brings up an older one, and refuses a newer one.
 pub(super) fn open(path: &Path, storage_id: [u8; 16]) -> Result<Connection, OpenError> {
     let mut connection = control("opening it", Connection::open(path))?;
     control("setting it up", set_up(&connection))?;
     let version = control("reading its version", version_of(&connection))?;
     match version {
         0 => control("making its tables", make(&mut connection, storage_id))?,
+        1 => control("bringing it up", add_defaults(&mut connection))?,
         VERSION => {}
         newer => {
             return Err(OpenError::Corrupt(format!(
@@ -74,6 +85,13 @@ fn make(connection: &mut Connection, storage_id: [u8; 16]) -> rusqlite::Result<(
         "INSERT INTO node (one, storage_id) VALUES (1, ?1)",
         [storage_id],
     )?;
+    change.pragma_update(None, "user_version", VERSION)?;
+    change.commit()
+}
+
+fn add_defaults(connection: &mut Connection) -> rusqlite::Result<()> {
+    let change = Transaction::new(connection, TransactionBehavior::Immediate)?;
+    change.execute_batch(DEFAULTS)?;
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()
 }

@@ -17,9 +17,10 @@ on_both!(
     a_retry_has_the_offset_of_the_original,
     a_retry_is_recognised_after_a_restart,
     grants_are_never_repeated,
+    a_batch_for_one_topic_never_goes_into_another,
 );
 
-fn batch(grant: ProducerGrant, epoch: u16, base: i32, texts: &[&str]) -> Batch {
+pub(crate) fn batch(grant: ProducerGrant, epoch: u16, base: i32, texts: &[&str]) -> Batch {
     let mut builder = BatchBuilder::new(time(7)).producer(Producer {
         id: grant.id,
         epoch: ProducerEpoch(epoch),
@@ -133,6 +134,28 @@ async fn a_retry_is_recognised_after_a_crash() {
         .await
         .unwrap();
     assert_eq!((next.offset.get(), next.duplicate), (9, false));
+}
+
+async fn a_batch_for_one_topic_never_goes_into_another(engine: Engine) {
+    let node = Node::new(engine).await;
+    let name: TopicName = "t".parse().unwrap();
+    let made = node.broker.topic_to_publish(&name).await.unwrap();
+    assert_eq!(node.broker.topic(&name).unwrap(), made);
+    let grant = node.broker.new_producer().await.unwrap();
+    let append = async || {
+        let batch = batch(grant, 0, 0, &["a"]);
+        let append = node
+            .broker
+            .append_to(&name, made.id, PartitionIndex(0), batch);
+        append.await.map_err(|error| error.code())
+    };
+    assert!(!append().await.unwrap().duplicate);
+    assert!(append().await.unwrap().duplicate);
+    node.broker.delete_topic(&name).await.unwrap();
+    assert_eq!(append().await, Err("unknown_topic"));
+    node.broker.topic_to_publish(&name).await.unwrap();
+    assert_eq!(append().await, Err("topic_replaced"));
+    assert!(node.read_all(&name).await.is_empty());
 }
 
 async fn grants_are_never_repeated(engine: Engine) {

@@ -9,9 +9,11 @@
 mod chaos;
 mod fetch;
 mod groups;
+mod groups_log;
 mod idempotence;
 mod memory;
 mod node;
 mod poll;
 mod publish;
+mod slow_disk;
 mod topics;

@@ -29,6 +29,10 @@ struct State {
     passes: usize,
     /// What appends are answered with, those in the queue too.
     failure: Option<AppendError>,
+    /// Reads do not return while this is set.
+    reads_held: bool,
+    /// So many are waiting for that.
+    reads_waiting: usize,
     /// A failure is being told: nothing is taken meanwhile.
     refusing: bool,
     closed: bool,
@@ -83,6 +87,16 @@ impl MemoryStore {
     pub(crate) fn release(&self) {
         self.shared.state.lock().held = false;
         self.shared.changed.notify_all();
+    }
+
+    /// Lets reads wait as for a very slow disk, or lets them go on.
+    pub(crate) fn hold_reads(&self, held: bool) {
+        self.shared.state.lock().reads_held = held;
+        self.shared.changed.notify_all();
+    }
+
+    pub(crate) fn reads_waiting(&self) -> usize {
+        self.shared.state.lock().reads_waiting
     }
 
     /// Refuses what is queued and what comes, or takes appends again, from now on for sure.
@@ -210,7 +224,12 @@ impl Store for MemoryStore {
     }
 
     fn read(&self, id: PartitionId, from: Offset, max: usize) -> Result<Vec<Batch>, ReadError> {
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
+        state.reads_waiting += 1;
+        while state.reads_held {
+            self.shared.changed.wait(&mut state);
+        }
+        state.reads_waiting -= 1;
         let partition = state.partitions.get(&id).ok_or(ReadError::NoPartition)?;
         let bounds = partition.bounds();
         if from < bounds.start || from > bounds.end {

@@ -50,6 +50,7 @@ pub(crate) fn options() -> BrokerOptions {
         commit_retention: Duration::from_secs(3600),
         retention_interval: Duration::from_secs(3600),
         initial_rebalance_delay: Duration::ZERO,
+        topic_defaults: TopicSettings::default(),
     }
 }
 
@@ -99,10 +100,14 @@ impl Node {
     }
 
     pub(crate) async fn reopen(self, engine: Engine) -> Self {
+        self.reopen_with(engine, options()).await
+    }
+
+    pub(crate) async fn reopen_with(self, engine: Engine, options: BrokerOptions) -> Self {
         self.broker.close().await;
         drop(self.broker);
         let store = open_store(engine, &self.dir);
-        Self::start(self.dir, store, options()).await
+        Self::start(self.dir, store, options).await
     }
 
     /// The same directory and another store, which may not know what was there.

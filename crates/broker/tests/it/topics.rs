@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use broker::{NewTopic, OpenError, Start, TopicChanges, TopicError, TopicSettings};
+use broker::{
+    BrokerOptions, EffectiveSettings, NewTopic, OpenError, Start, TopicChanges, TopicError,
+    TopicSettings,
+};
 use model::{Mode, PartitionId, PartitionIndex, TopicId};
 use seglog::{PartitionSettings, Store};
 
 use crate::memory::MemoryStore;
-use crate::node::{Engine, Node, on_both, texts, time, topic};
+use crate::node::{Engine, Node, eventually, on_both, options, texts, time, topic};
 
 on_both!(
     topics_outlive_a_restart,
     settings_can_be_changed,
     a_deleted_topic_is_gone,
     retention_moves_the_start,
+    topics_that_set_nothing_follow_the_node,
 );
 
 async fn topics_outlive_a_restart(engine: Engine) {
@@ -120,9 +124,9 @@ async fn a_deleted_topic_is_gone(engine: Engine) {
 }
 
 async fn retention_moves_the_start(engine: Engine) {
-    let often = broker::BrokerOptions {
+    let often = BrokerOptions {
         retention_interval: Duration::from_millis(20),
-        ..crate::node::options()
+        ..options()
     };
     let node = Node::with(engine, often).await;
     let settings = TopicSettings {
@@ -139,9 +143,91 @@ async fn retention_moves_the_start(engine: Engine) {
     drop(first);
     node.clock.set(1_000_000 + 60_000);
     let start = || node.broker.topic(&name).unwrap().partitions[0].start.get();
-    crate::node::eventually("old segments go", || start() > 0).await;
+    eventually("old segments go", || start() > 0).await;
     let polled = node.peek(&name, Start::Earliest).await.unwrap();
     assert!(polled.gaps.is_empty());
+}
+
+async fn topics_that_set_nothing_follow_the_node(engine: Engine) {
+    let node = Node::new(engine).await;
+    let follower = node.topic("follower", 1).await;
+    let own = TopicSettings {
+        retention: Some(Duration::from_secs(3600)),
+        segment_bytes: Some(64 * 1024),
+        ..TopicSettings::default()
+    };
+    let independent = node.topic_with("independent", 1, own).await;
+    let built_in = EffectiveSettings {
+        retention: None,
+        retention_bytes: None,
+        segment_bytes: 256 << 20,
+        max_message_bytes: (1 << 20) + 12,
+    };
+    assert_eq!(node.broker.topic(&follower).unwrap().effective, built_in);
+
+    let with_defaults = BrokerOptions {
+        retention_interval: Duration::from_millis(20),
+        topic_defaults: TopicSettings {
+            retention: Some(Duration::from_secs(10)),
+            retention_bytes: None,
+            segment_bytes: Some(64 * 1024),
+            max_message_bytes: Some(11_000),
+        },
+        ..options()
+    };
+    let node = node.reopen_with(engine, with_defaults.clone()).await;
+    let described = node.broker.topic(&follower).unwrap();
+    let expected = EffectiveSettings {
+        retention: Some(Duration::from_secs(10)),
+        retention_bytes: None,
+        segment_bytes: 64 * 1024,
+        max_message_bytes: 11_000,
+    };
+    assert_eq!(described.settings, TopicSettings::default());
+    assert_eq!(described.effective, expected);
+    let text = "x".repeat(10_000);
+    for _ in 0..30 {
+        node.say(&follower, &[&text]).await;
+        node.say(&independent, &[&text]).await;
+    }
+    let large = "x".repeat(11_000);
+    let refused = node.say_in(&follower, 0, &[&large]).await.unwrap_err();
+    assert_eq!(refused.code(), "message_too_large");
+
+    // The store was told of them, and once more is told nothing.
+    let node = node.reopen_with(engine, with_defaults).await;
+    node.clock.set(1_000_000 + 60_000);
+    let start = |name| node.broker.topic(name).unwrap().partitions[0].start.get();
+    eventually("old segments go", || start(&follower) > 0).await;
+    assert_eq!(start(&independent), 0);
+    let fresh = node.topic("fresh", 1).await;
+    assert_eq!(node.broker.topic(&fresh).unwrap().effective, expected);
+
+    let node = node.reopen(engine).await;
+    assert_eq!(node.broker.topic(&follower).unwrap().effective, built_in);
+    node.say(&follower, &[&large]).await;
+}
+
+#[tokio::test]
+async fn impossible_defaults_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let impossible = BrokerOptions {
+        topic_defaults: TopicSettings {
+            segment_bytes: Some(1),
+            ..TopicSettings::default()
+        },
+        ..options()
+    };
+    let opened = broker::Broker::open(
+        dir.path(),
+        MemoryStore::new(),
+        impossible,
+        std::sync::Arc::new(broker::seams::SystemClock::new()),
+        std::sync::Arc::new(broker::seams::OsEntropy),
+    );
+    let refused = opened.await.unwrap_err().to_string();
+    assert!(refused.contains("segment_bytes must lie"), "{refused}");
+    assert!(!dir.path().join("hark.db").exists(), "nothing was made");
 }
 
 #[tokio::test]

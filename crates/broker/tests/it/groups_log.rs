@@ -1,0 +1,63 @@
+//! The log of groups: it does not grow with what has been overwritten.
+
+use broker::{Commit, GroupCommit};
+use model::{PartitionId, PartitionIndex, TopicId, TopicName};
+use seglog::Store;
+use wire::cursor::Cursor;
+
+use crate::memory::MemoryStore;
+use crate::node::{Engine, Node, eventually, offset, topic};
+
+/// Enough for a commit of all of them to take most of a megabyte.
+const PARTITIONS: u32 = 10_000;
+/// So many of those are more than the log may hold.
+const ROUNDS: usize = 40;
+
+/// Commits everywhere, again and again, for a group without members; nothing needs to be published
+/// for that.
+async fn commit_much(node: &Node, name: &TopicName) {
+    let id = node.broker.topic(name).unwrap().id;
+    for round in 0..ROUNDS {
+        let positions = (0..PARTITIONS).map(|n| (PartitionIndex(n), offset(round as u64)));
+        let commit = Commit {
+            group: "g".to_owned(),
+            consumer: None,
+            cursor: Cursor::new(id, positions),
+        };
+        node.broker.commit(commit).await.unwrap();
+    }
+}
+
+async fn assert_last_round(node: &Node) {
+    let commits = node.broker.group("g").await.unwrap().commits;
+    assert_eq!(commits.len(), PARTITIONS as usize);
+    let last = offset(ROUNDS as u64 - 1);
+    let is_last = |commit: &GroupCommit| commit.offset == last;
+    assert!(commits.iter().all(is_last));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_overwritten_is_deleted() {
+    let store = MemoryStore::new();
+    let node = Node::on_memory(&store).await;
+    let name = node.topic("t", PARTITIONS).await;
+    commit_much(&node, &name).await;
+    let log = PartitionId {
+        topic: TopicId::from_bytes(*b"hark-__groups-v1"),
+        index: PartitionIndex(0),
+    };
+    let bounds = || store.bounds(log).unwrap();
+    eventually("the log is written anew", || bounds().start.get() > 0).await;
+    // It holds what lives, and what was committed since.
+    assert!(bounds().end.since(bounds().start) < u64::from(PARTITIONS) * ROUNDS as u64 / 4 * 3);
+    assert_last_round(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_written_anew_is_read_back() {
+    let node = Node::new(Engine::Log).await;
+    node.topic("t", PARTITIONS).await;
+    commit_much(&node, &topic("t")).await;
+    let node = node.reopen(Engine::Log).await;
+    assert_last_round(&node).await;
+}
