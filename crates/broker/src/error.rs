@@ -48,7 +48,7 @@ pub enum TopicError {
     #[error("topic '{0}' exists already")]
     Exists(String),
     /// One of that name is there, and it is another than was meant.
-    #[error("topic '{0}' was deleted and made again: it is another one now")]
+    #[error("topic '{0}' is not the one that was meant: it was deleted and made again")]
     Replaced(String),
     /// The name belongs to Hark itself.
     #[error("topic names that begin with '__' are reserved")]

@@ -38,6 +38,7 @@ async fn main() -> Result<()> {
         commit_retention: Duration::from_secs(3600),
         retention_interval: Duration::from_secs(3600),
         initial_rebalance_delay: Duration::ZERO,
+        topic_defaults: broker::TopicSettings::default(),
     };
     let clock = Arc::new(SystemClock::new());
     let broker = Broker::open(

@@ -92,6 +92,7 @@ async fn open(data: &std::path::Path) -> Result<Broker> {
         commit_retention: Duration::from_secs(3600),
         retention_interval: Duration::from_secs(3600),
         initial_rebalance_delay: Duration::ZERO,
+        topic_defaults: TopicSettings::default(),
     };
     let clock = Arc::new(SystemClock::new());
     let broker = Broker::open(data, Arc::new(store), options, clock, Arc::new(OsEntropy)).await?;

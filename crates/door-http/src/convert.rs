@@ -4,8 +4,10 @@ mod admin;
 mod records;
 
 pub(crate) use admin::{
-    changes, group_answer, mode_name, new_topic, partition_answer, topic_answer, topic_summary,
+    changes, group_answer, mode_name, new_topic, partition_answer, producer_topic, topic_answer,
+    topic_summary,
 };
 pub(crate) use records::{
-    assignment, cursor, gap_answer, line_record, receipt, record_answer, request_record,
+    assignment, batch_receipt, cursor, gap_answer, line_record, receipt, record_answer,
+    request_record,
 };

@@ -20,9 +20,9 @@ pub use answers::{
 };
 pub use headers::{Base64, HeaderValue, Headers};
 pub use records::{
-    BulkReceipt, CommitRequest, Encoding, GapAnswer, LastAnswer, PartitionReceipt, PollAnswer,
-    PublishLine, PublishRequest, Receipt, RecordAnswer, ResetRequest, SocketFrame,
-    SubscribeRequest, UnsubscribeRequest,
+    BatchReceipt, BulkReceipt, CommitRequest, Encoding, GapAnswer, LastAnswer, PartitionReceipt,
+    PollAnswer, ProducerAnswer, ProducerTopic, PublishLine, PublishRequest, Receipt, RecordAnswer,
+    ResetRequest, SocketFrame, SubscribeRequest, UnsubscribeRequest,
 };
 
 #[cfg(test)]

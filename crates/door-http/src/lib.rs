@@ -6,6 +6,7 @@
 //! `route.rs`, and each family of routes has its own file.
 
 mod admin;
+mod batches;
 mod convert;
 mod door;
 pub mod dto;

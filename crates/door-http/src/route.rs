@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::door::Door;
 use crate::error::{Code, Refusal};
 use crate::input::check_path;
-use crate::{admin, groups, metrics, poll, publish, status, stream, ws};
+use crate::{admin, batches, groups, metrics, poll, publish, status, stream, ws};
 
 /// One method of one path.
 pub(crate) struct Route {
@@ -31,6 +31,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/commit", || post(groups::commit)),
     route("GET", "/topics", || get(admin::list)),
     route("POST", "/topics/{topic}/records", || post(publish::records)),
+    route("POST", "/producers", || post(batches::producers)),
+    route("POST", "/topics/{topic}/batches", || post(batches::append)),
     route("GET", "/topics/{topic}/stream", || get(stream::stream)),
     route("GET", "/topics/{topic}/ws", || get(ws::socket)),
     route("GET", "/topics/{topic}/last", || get(admin::last)),

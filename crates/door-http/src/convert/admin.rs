@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use broker::{
-    GroupDescription, NewTopic, PartitionDescription, TopicChanges, TopicDescription, TopicSettings,
+    EffectiveSettings, GroupDescription, NewTopic, PartitionDescription, TopicChanges,
+    TopicDescription, TopicSettings,
 };
 use model::Mode;
 
 use super::records::by_topic;
 use crate::dto::{
     ConfigRequest, CreateTopicRequest, GroupAnswer, GroupCommitAnswer, GroupMemberAnswer, ModeName,
-    PartitionAnswer, TopicAnswer, TopicConfig, TopicSummary,
+    PartitionAnswer, ProducerTopic, TopicAnswer, TopicConfig, TopicSummary,
 };
 use crate::error::Refusal;
 use crate::input::topic_name;
@@ -73,17 +74,40 @@ pub(crate) fn topic_answer(topic: &TopicDescription) -> TopicAnswer {
         replication_factor: COPIES,
         created: topic.created.as_millis(),
         config: config(&topic.settings),
+        effective: effective(&topic.effective),
         partitions: topic.partitions.iter().map(partition_answer).collect(),
     }
 }
 
 fn config(settings: &TopicSettings) -> TopicConfig {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     TopicConfig {
         retention_ms: settings.retention.map(millis),
         retention_bytes: settings.retention_bytes,
         segment_bytes: settings.segment_bytes,
         max_message_bytes: settings.max_message_bytes.map(|bytes| bytes as u64),
+    }
+}
+
+fn effective(settings: &EffectiveSettings) -> TopicConfig {
+    TopicConfig {
+        retention_ms: settings.retention.map(millis),
+        retention_bytes: settings.retention_bytes,
+        segment_bytes: Some(settings.segment_bytes),
+        max_message_bytes: Some(settings.max_message_bytes as u64),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a publisher of batches must know of a topic.
+pub(crate) fn producer_topic(topic: &TopicDescription) -> ProducerTopic {
+    ProducerTopic {
+        name: topic.name.to_string(),
+        id: topic.id.to_string(),
+        partitions: u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX),
+        max_message_bytes: topic.effective.max_message_bytes as u64,
     }
 }
 

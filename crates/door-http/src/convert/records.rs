@@ -12,8 +12,8 @@ use wire::cursor::Cursor;
 
 use super::mode_name;
 use crate::dto::{
-    Base64, Encoding, GapAnswer, HeaderValue, Headers, PublishLine, PublishRequest, Receipt,
-    RecordAnswer,
+    Base64, BatchReceipt, Encoding, GapAnswer, HeaderValue, Headers, PublishLine, PublishRequest,
+    Receipt, RecordAnswer,
 };
 use crate::error::{Code, Refusal};
 
@@ -148,6 +148,19 @@ pub(crate) fn receipt(topic: &TopicName, receipt: &broker::Receipt) -> Receipt {
         epoch: receipt.leader_epoch.0,
         copies: receipt.copies,
         duplicate: receipt.duplicate,
+    }
+}
+
+/// The acknowledgement of a batch of `records` records.
+pub(crate) fn batch_receipt(
+    topic: &TopicName,
+    of_batch: &broker::Receipt,
+    records: u32,
+) -> BatchReceipt {
+    let last = u64::from(records).saturating_sub(1);
+    BatchReceipt {
+        receipt: receipt(topic, of_batch),
+        last_offset: of_batch.offset.saturating_add(last).get(),
     }
 }
 

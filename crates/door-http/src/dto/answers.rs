@@ -84,6 +84,8 @@ pub struct TopicAnswer {
     pub created: i64,
     /// Its settings as given.
     pub config: TopicConfig,
+    /// Its settings as they hold, with the node's defaults; a limit that is left out does not exist.
+    pub effective: TopicConfig,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionAnswer>,
 }

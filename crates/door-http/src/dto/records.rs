@@ -112,6 +112,42 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+/// `POST /producers`: the identity of an idempotent producer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerAnswer {
+    /// Never given out twice.
+    pub producer_id: u64,
+    /// Its incarnation, to be written into every batch beside the id.
+    pub epoch: u16,
+    /// The topic asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<ProducerTopic>,
+}
+
+/// What a publisher of batches must know of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducerTopic {
+    /// Its name.
+    pub name: String,
+    /// Its identity, 32 hexadecimal digits. Given with every batch it makes sure that a retry never
+    /// goes into another topic of the same name.
+    pub id: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+    /// The largest batch it takes.
+    pub max_message_bytes: u64,
+}
+
+/// The acknowledgement of a batch: all of it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchReceipt {
+    /// That of the first record; the timestamp is the newest of the batch.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+    /// Offset of the last record.
+    pub last_offset: u64,
+}
+
 /// The acknowledgement of many messages: all of them are on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkReceipt {

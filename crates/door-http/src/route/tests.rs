@@ -83,6 +83,12 @@ fn query_parameters_are_described() {
         "/topics/{topic}/records",
         known::<publish::RecordsQuery>(),
     );
+    check("post", "/producers", known::<batches::ProducerQuery>());
+    check(
+        "post",
+        "/topics/{topic}/batches",
+        known::<batches::BatchQuery>(),
+    );
     check(
         "get",
         "/topics/{topic}/stream",
@@ -134,6 +140,7 @@ fn examples_are_what_the_code_reads_and_writes() {
     type RoundTrip = fn(&Value) -> Value;
     let checks: &[(&str, RoundTrip)] = &[
         ("AssignmentAnswer", round_trip::<dto::AssignmentAnswer>),
+        ("BatchReceipt", round_trip::<dto::BatchReceipt>),
         ("BulkReceipt", round_trip::<dto::BulkReceipt>),
         ("CommitAnswer", round_trip::<dto::CommitAnswer>),
         ("CommitRequest", round_trip::<dto::CommitRequest>),
@@ -155,6 +162,8 @@ fn examples_are_what_the_code_reads_and_writes() {
         ("Partition", round_trip::<dto::PartitionAnswer>),
         ("PartitionReceipt", round_trip::<dto::PartitionReceipt>),
         ("PollAnswer", round_trip::<dto::PollAnswer<'static>>),
+        ("ProducerAnswer", round_trip::<dto::ProducerAnswer>),
+        ("ProducerTopic", round_trip::<dto::ProducerTopic>),
         ("PublishLine", |example| {
             let text = example.to_string();
             serde_json::to_value(serde_json::from_str::<dto::PublishLine<'_>>(&text).unwrap())

@@ -9,6 +9,7 @@
 
 mod admin;
 mod bad_input;
+mod batches;
 mod bulk;
 mod groups;
 mod node;

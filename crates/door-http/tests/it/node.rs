@@ -44,6 +44,7 @@ pub(crate) async fn node_with(options: ServerOptions) -> Node {
         commit_retention: Duration::from_secs(3600),
         retention_interval: Duration::from_secs(3600),
         initial_rebalance_delay: Duration::ZERO,
+        topic_defaults: broker::TopicSettings::default(),
     };
     let opened = Broker::open(
         data.path(),
