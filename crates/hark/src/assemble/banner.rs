@@ -1,0 +1,85 @@
+//! What a node says when it is there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a node is, and what to type next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Banner {
+    /// Its name.
+    pub node: String,
+    /// The version it runs.
+    pub version: String,
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// Where a program on this machine finds it.
+    pub http: String,
+    /// Where its data is.
+    pub data: PathBuf,
+    /// `log` or `sqlite`.
+    pub store: String,
+    /// Whether its records are encrypted at rest.
+    pub encrypted: bool,
+}
+
+impl Banner {
+    /// Whether other machines can reach it.
+    pub(crate) const fn is_open_to_others(&self) -> bool {
+        !self.address.ip().is_loopback()
+    }
+
+    /// For a person.
+    pub(crate) fn text(&self) -> String {
+        let encrypted = if self.encrypted {
+            "encrypted"
+        } else {
+            "not encrypted"
+        };
+        format!(
+            "\
+Hark {version}, node {node}
+  listens on  {http}
+  data in     {data} ({store}, {encrypted})
+
+Try it from another terminal:
+  publish     curl {http}/publish -d '{{\"topic\":\"hello\",\"message\":\"world\"}}'
+  follow      curl -N '{http}/topics/hello/stream?from=earliest'
+  look        curl {http}/status",
+            version = self.version,
+            node = self.node,
+            http = self.http,
+            data = self.data.display(),
+            store = self.store,
+        )
+    }
+}
+
+/// The URL under which a program on this machine reaches a listener.
+pub(super) fn local_url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_over_loopback() {
+        let cases = [
+            ("127.0.0.1:7070", "http://127.0.0.1:7070"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:7070", "http://[::1]:7070"),
+            ("192.0.2.1:7070", "http://192.0.2.1:7070"),
+        ];
+        for (address, url) in cases {
+            assert_eq!(local_url(address.parse().unwrap()), url);
+        }
+    }
+}

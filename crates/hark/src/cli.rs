@@ -1,0 +1,89 @@
+//! The command line.
+//!
+//! Every option has a variable of the environment, `HARK_…`, written beside it. Only `--yes` has
+//! none: a confirmation that was given yesterday is no confirmation.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::bench;
+use crate::commands::{completions, group, publish, serve, subscribe, topic};
+use crate::config::CommonOptions;
+use crate::exit::{CODES_HELP, Outcome};
+
+/// Publish and subscribe: durable topics in one program, the node and its command line.
+#[derive(Debug, Parser)]
+#[command(name = "hark", version, after_help = CODES_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonOptions,
+    /// What to do; without one the help is printed.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node.
+    Serve(serve::ServeOptions),
+    /// Make, list, describe, change and delete topics.
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Publish messages: one, or the lines of standard input.
+    Pub(publish::PublishArgs),
+    /// Follow a topic.
+    Sub(subscribe::SubscribeArgs),
+    /// List, describe, reset and delete consumer groups.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Show how the node is.
+    Status,
+    /// Measure Hark beside the limits of this machine.
+    Bench(bench::BenchArgs),
+    /// Print the completion script of a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Reads the command line and the environment; ends the process with code 2 when they are wrong.
+pub(crate) fn parse() -> Cli {
+    Cli::parse()
+}
+
+/// What `hark` alone does.
+pub(crate) fn print_help() -> Outcome {
+    Ok(Cli::command().print_help()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_its_variable() {
+        let mut nameless = Vec::new();
+        visit(&Cli::command(), &mut nameless);
+        assert_eq!(nameless, Vec::<String>::new());
+    }
+
+    fn visit(command: &clap::Command, nameless: &mut Vec<String>) {
+        for option in command.get_arguments() {
+            let long = option.get_long().unwrap_or_default();
+            let exempt = option.is_positional() || ["help", "version", "yes"].contains(&long);
+            let named = option
+                .get_env()
+                .is_some_and(|name| name.to_str().unwrap().starts_with("HARK_"));
+            if !exempt && !named {
+                nameless.push(format!("{} --{long}", command.get_name()));
+            }
+        }
+        command
+            .get_subcommands()
+            .for_each(|below| visit(below, nameless));
+    }
+}

@@ -1,0 +1,166 @@
+//! Where settings come from: options, then the environment, then the file, then the defaults.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::commands::serve::ServeOptions;
+use crate::exit::{Failure, Outcome};
+use crate::output::Format;
+
+/// The server that commands talk to when nobody names one.
+pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:7070";
+/// A file of settings is small; whatever is larger is another file named by mistake.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CommonOptions {
+    /// Settings file (TOML, tables [serve] and [client] with the long options as keys).
+    #[arg(long, global = true, env = "HARK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to reach a node.
+    #[command(flatten)]
+    pub client: ClientOptions,
+}
+
+/// How to reach a node and how to show what it says: options and keys of the table `[client]`.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct ClientOptions {
+    /// Server to talk to; several, separated by commas, are tried in turn
+    /// [default: http://127.0.0.1:7070].
+    #[arg(long, global = true, env = "HARK_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    /// How to show the answer [default: table].
+    #[arg(long, global = true, env = "HARK_OUTPUT", value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// The settings file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    serve: ServeOptions,
+    client: ClientOptions,
+}
+
+/// What the options, the environment and the file say together.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The table `[serve]`, still without the options of the command.
+    pub serve: ServeOptions,
+    /// The servers to talk to, as one text.
+    pub server: String,
+    /// The same, if somebody named them.
+    pub server_given: Option<String>,
+    /// How to show.
+    pub format: Format,
+}
+
+impl Settings {
+    /// Reads the file, if one is named, and lays the options over it.
+    pub(crate) fn load(common: CommonOptions) -> Outcome<Self> {
+        let file = common
+            .config
+            .as_deref()
+            .map(ConfigFile::read)
+            .transpose()?
+            .unwrap_or_default();
+        let server = common.client.server.or(file.client.server);
+        Ok(Self {
+            serve: file.serve,
+            server: server.clone().unwrap_or_else(|| SERVER_DEFAULT.to_owned()),
+            server_given: server,
+            format: common
+                .client
+                .output
+                .or(file.client.output)
+                .unwrap_or_default(),
+        })
+    }
+}
+
+impl ConfigFile {
+    fn read(path: &Path) -> Outcome<Self> {
+        let wrong = |why: &dyn std::fmt::Display| {
+            Failure::config(format!("config file {}: {why}", path.display()))
+        };
+        let length = std::fs::metadata(path)
+            .map_err(|error| wrong(&error))?
+            .len();
+        if length > FILE_BYTES_MAX {
+            return Err(wrong(&format!(
+                "{length} bytes are too many for a settings file"
+            )));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        toml::from_str(&text).map_err(|error| wrong(&error.to_string().trim_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use expect_test::expect;
+
+    use super::*;
+
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn load(text: &str, client: ClientOptions) -> Outcome<Settings> {
+        let file = written(text);
+        Settings::load(CommonOptions {
+            config: Some(file.path().to_owned()),
+            client,
+        })
+    }
+
+    #[test]
+    fn options_come_before_the_file_and_the_file_before_defaults() {
+        let file = "[client]\nserver = 'http://file:1'\noutput = 'json'\n";
+        let given = ClientOptions {
+            server: Some("http://option:1".into()),
+            output: None,
+        };
+        let settings = load(file, given).unwrap();
+        assert_eq!(settings.server, "http://option:1");
+        assert_eq!(settings.format, Format::Json);
+
+        let settings = load("", ClientOptions::default()).unwrap();
+        assert_eq!(settings.server, SERVER_DEFAULT);
+        assert_eq!(settings.format, Format::Table);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_name() {
+        for text in [
+            "[client]\nsevrer = 'x'",
+            "[serve]\nsevrer = 'x'",
+            "[sevrer]",
+            "sevrer = 1",
+        ] {
+            let failure = load(text, ClientOptions::default()).unwrap_err();
+            assert_eq!(failure.exit, crate::exit::Exit::Config);
+            assert!(failure.message.contains("sevrer"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_message_shows_where_in_the_file() {
+        let failure = load("[serve]\nretnetion = '7d'\n", ClientOptions::default()).unwrap_err();
+        let (_, after_path) = failure.message.split_once(": ").unwrap();
+        expect![[r#"
+            TOML parse error at line 2, column 1
+              |
+            2 | retnetion = '7d'
+              | ^^^^^^^^^
+            unknown field `retnetion`, expected one of `data`, `http`, `store`, `node-name`, `encryption-key-file`, `no-auto-create-topics`, `default-partitions`, `retention`, `retention-bytes`, `segment-bytes`, `max-message-bytes`, `retention-interval`, `commit-retention`, `rebalance-delay`, `log-level`"#]].assert_eq(after_path);
+    }
+}

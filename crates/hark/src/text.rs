@@ -1,0 +1,64 @@
+//! Text from outside, made harmless for a terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `text` with everything escaped that a terminal would obey instead of showing: control
+/// characters (but not the tab) and the marks that turn the direction of writing.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_dangerous(character) {
+            escape_into(&mut safe, character);
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// The same, but line ends stay: for messages that have several lines.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+fn is_dangerous(character: char) -> bool {
+    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (character.is_control() && character != '\t')
+}
+
+fn escape_into(safe: &mut String, character: char) {
+    let written = match character {
+        '\n' => write!(safe, "\\n"),
+        '\r' => write!(safe, "\\r"),
+        _ if u32::from(character) < 0x100 => write!(safe, "\\x{:02x}", u32::from(character)),
+        _ => write!(safe, "\\u{{{:x}}}", u32::from(character)),
+    };
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let cases = [
+            (
+                "plain, \u{fc}\u{f1}\u{ed} and \u{1f980}",
+                "plain, \u{fc}\u{f1}\u{ed} and \u{1f980}",
+            ),
+            ("a\tb", "a\tb"),
+            ("a\nb\r", "a\\nb\\r"),
+            ("\u{1b}[31mred\u{7}", "\\x1b[31mred\\x07"),
+            ("\u{9b}31m\u{7f}", "\\x9b31m\\x7f"),
+            ("abc\u{202e}cba", "abc\\u{202e}cba"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(escaped(text), expected);
+        }
+    }
+}

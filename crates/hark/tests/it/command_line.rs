@@ -1,0 +1,109 @@
+//! Help, usage, completions, and what happens without a server.
+
+use expect_test::expect_file;
+
+use crate::support::{hark, nobody, run, run_with_input};
+
+const EVERY_COMMAND: [&[&str]; 8] = [
+    &[],
+    &["serve"],
+    &["topic"],
+    &["topic", "create"],
+    &["pub"],
+    &["sub"],
+    &["group"],
+    &["bench"],
+];
+
+#[test]
+fn the_help_is_as_documented() {
+    let mut pages = String::new();
+    for command in EVERY_COMMAND {
+        let answer = run(&mut hark(&[command, &["--help"]].concat()));
+        assert_eq!(answer.code, Some(0), "{command:?}");
+        pages.push_str(&format!(
+            "$ hark {} --help\n{}\n",
+            command.join(" "),
+            answer.stdout
+        ));
+    }
+    expect_file!["help.txt"].assert_eq(&pages);
+}
+
+#[test]
+fn alone_it_prints_the_help() {
+    let answer = run(&mut hark(&[]));
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    assert!(answer.stdout.contains("Usage: hark"), "{answer:?}");
+    assert!(answer.stdout.contains("Exit codes:"), "{answer:?}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    let cases: [&[&str]; 9] = [
+        &["frobnicate"],
+        &["serve", "--http", "nowhere"],
+        &["serve", "--store", "tape"],
+        &["topic", "create", "no/slash"],
+        &["topic", "create", "t", "--retention", "soon"],
+        &["sub", "t", "--consumer", "c"],
+        &["pub", "t", "m", "--header", "nothing"],
+        &["pub"],
+        &["topic", "delete", "precious"],
+    ];
+    for args in cases {
+        let answer = run(&mut hark(args));
+        assert_eq!(answer.code, Some(2), "{args:?}: {answer:?}");
+        assert_eq!(answer.stdout, "", "{args:?}");
+        assert!(!answer.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_deletion_must_be_confirmed() {
+    let answer = run(&mut hark(&["topic", "delete", "precious"]));
+    assert!(
+        answer.stderr.contains("hark topic delete precious --yes"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn completions_know_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let answer = run(&mut hark(&["completions", shell]));
+        assert_eq!(answer.code, Some(0), "{shell}");
+        for word in ["serve", "completions", "retention"] {
+            assert!(answer.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn without_a_server_it_ends_with_3_and_says_what_to_do() {
+    let server = nobody();
+    let cases: [&[&str]; 6] = [
+        &["status"],
+        &["topic", "list"],
+        &["group", "list"],
+        &["pub", "t", "m"],
+        &["sub", "t"],
+        &["sub", "t", "--group", "g"],
+    ];
+    for args in cases {
+        let answer = run(hark(args).env("HARK_SERVER", &server));
+        assert_eq!(answer.code, Some(3), "{args:?}: {answer:?}");
+        assert!(answer.stderr.contains(&server), "{answer:?}");
+        assert!(answer.stderr.contains("hark serve"), "{answer:?}");
+    }
+    let answer = run_with_input(hark(&["pub", "t"]).env("HARK_SERVER", &server), "line\n");
+    assert_eq!(answer.code, Some(3), "{answer:?}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = hark(&["completions", "bash"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
