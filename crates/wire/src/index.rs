@@ -66,7 +66,10 @@ impl IndexEntry {
         if !rest.is_empty() {
             return Err(IndexError::Truncated);
         }
-        let entries = entries.iter().map(Self::decode).collect::<Result<Vec<_>, _>>()?;
+        let entries = entries
+            .iter()
+            .map(Self::decode)
+            .collect::<Result<Vec<_>, _>>()?;
         if entries.is_sorted_by(Self::may_precede) {
             Ok(entries)
         } else {

@@ -124,7 +124,12 @@ fn a_whole_index() {
         (times(&[(7, 10, 64), (8, 10, 1064)]), IndexError::OutOfOrder),
     ];
     for (bytes, error) in rows {
-        assert_eq!(IndexEntry::decode_all(&bytes), Err(error), "{}", hex(&bytes));
+        assert_eq!(
+            IndexEntry::decode_all(&bytes),
+            Err(error),
+            "{}",
+            hex(&bytes)
+        );
     }
 }
 

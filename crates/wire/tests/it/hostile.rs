@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wire::index::{IndexEntry};
+use wire::index::IndexEntry;
 use wire::segment::SegmentHeader;
 use wire::{Batch, BatchHeader, Cursor};
 
