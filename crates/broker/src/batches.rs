@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::limits::BATCH_RECORDS_MAX;
 use model::{PartitionIndex, Record, Timestamp};
-use wire::{Batch, BatchBuilder};
+use wire::{Batch, BatchBuilder, BatchError};
 
 use crate::api::Publish;
 use crate::error::PublishError;
@@ -40,7 +40,10 @@ pub(crate) fn cut(topic: &Topic, publish: &Publish, now: Timestamp) -> Result<Cu
             number: numbers.next().unwrap_or_default(),
             builder: BatchBuilder::with_capacity(now, size),
         });
-        current.builder.push(record)?;
+        current
+            .builder
+            .push(record)
+            .map_err(|error| unfit(error, max))?;
         if current.builder.size() > max {
             let size = current.builder.size();
             return Err(PublishError::TooLarge { size, max });
@@ -116,6 +119,14 @@ fn choose(
             topic: topic.name.to_string(),
             partition: index,
         }),
+    }
+}
+
+/// A record that no batch of any topic can hold is too large, like one that this topic does not take.
+fn unfit(error: BatchError, max: usize) -> PublishError {
+    match error {
+        BatchError::TooLarge { bytes } => PublishError::TooLarge { size: bytes, max },
+        other => PublishError::Invalid(other),
     }
 }
 

@@ -86,7 +86,8 @@ impl Broker {
     pub async fn publish(&self, publish: Publish) -> Result<Vec<Receipt>, PublishError> {
         self.inner.publish(publish).await
     }
-    /// Appends one ready batch. Batches of one caller keep the order in which the futures were first polled.
+    /// Appends one ready batch. Batches of one caller keep the order in which the futures were first
+    /// polled, once the topic is there.
     pub async fn append(
         &self,
         topic: &TopicName,
@@ -119,7 +120,8 @@ impl Broker {
     pub async fn fetch(&self, fetch: Fetch) -> Result<Vec<FetchedPartition>, FetchError> {
         self.inner.fetch(fetch).await
     }
-    /// The newest record of a topic, by timestamp and then by offset; `None` while it is empty.
+    /// Of the last records of all partitions the newest, by timestamp and then by offset; `None`
+    /// while the topic is empty.
     pub async fn last(&self, topic: &TopicName) -> Result<Option<Delivered>, FetchError> {
         self.inner.last(topic).await
     }

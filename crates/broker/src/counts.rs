@@ -31,13 +31,12 @@ pub(crate) struct Counts {
     pub(crate) records_delivered: Count,
     pub(crate) bytes_delivered: Count,
     pub(crate) polls_waiting: Count,
-    pub(crate) bytes_in_flight: Count,
     pub(crate) commits: Count,
 }
 
 impl Counts {
-    /// All of them, each read on its own.
-    pub(crate) fn snapshot(&self) -> Counters {
+    /// All of them, each read on its own, beside the one that the budget knows.
+    pub(crate) fn snapshot(&self, bytes_in_flight: u64) -> Counters {
         Counters {
             records_published: self.records_published.get(),
             bytes_published: self.bytes_published.get(),
@@ -45,7 +44,7 @@ impl Counts {
             records_delivered: self.records_delivered.get(),
             bytes_delivered: self.bytes_delivered.get(),
             polls_waiting: self.polls_waiting.get(),
-            bytes_in_flight: self.bytes_in_flight.get(),
+            bytes_in_flight,
             commits: self.commits.get(),
         }
     }

@@ -234,10 +234,12 @@ pub enum GroupError {
     #[error("group '{0}' does not exist")]
     Unknown(String),
     /// The consumer is not (any more) a member.
-    #[error("'{0}' is not a member of the group; poll or subscribe to join again")]
+    #[error(
+        "'{0}' is not a member of the group; poll without a cursor, or subscribe, to join again"
+    )]
     NotMember(String),
     /// The partitions were given to somebody else meanwhile.
-    #[error("the group has rebalanced since; poll again to learn the new assignment")]
+    #[error("the group has rebalanced since; poll without a cursor to learn the new assignment")]
     Rebalanced,
     /// Only an empty group can be changed from outside.
     #[error("the group has active members; stop them first")]

@@ -63,6 +63,8 @@ struct Fetching {
     bytes: usize,
     /// A batch was there that would have been too much.
     is_full: bool,
+    /// A partition has more, but the room left is not worth another read of it.
+    left_some: bool,
 }
 
 /// What one read of a partition added.
@@ -103,6 +105,7 @@ impl Fetching {
             max_bytes: fetch.max_bytes.min(FETCH_BYTES_MAX),
             bytes: 0,
             is_full: false,
+            left_some: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl Fetching {
         self.rows.is_empty()
             || self.bytes >= min_bytes
             || self.is_full
+            || self.left_some
             || self.rows.iter().any(|row| row.error.is_some())
     }
 
@@ -133,7 +137,15 @@ impl Fetching {
                 };
                 match row.read(source, &self.topic, partition, room) {
                     Some(Taken::Bytes(0)) => break,
-                    Some(Taken::Bytes(bytes)) => self.bytes += bytes,
+                    Some(Taken::Bytes(bytes)) => {
+                        self.bytes += bytes;
+                        // To ask for the small rest would read a batch only to throw it away, and
+                        // the next fetch would not go on where the disk is.
+                        if bytes >= room.bytes / 2 && row.has_news(&self.topic) {
+                            self.left_some = true;
+                            break;
+                        }
+                    }
                     Some(Taken::Full(bytes)) => {
                         self.bytes += bytes;
                         self.is_full = true;

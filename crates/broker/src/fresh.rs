@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use model::Offset;
-use model::limits::{BATCH_DECOMPRESSED_BYTES_MAX, FRESH_BYTES_MAX, FRESH_BYTES_PER_PARTITION_MAX};
+use model::limits::{FRESH_BYTES_MAX, FRESH_BYTES_PER_PARTITION_MAX};
 use parking_lot::Mutex;
 use wire::batch::Records;
 use wire::{Batch, Compression};
@@ -51,25 +51,24 @@ impl Decoded {
         if let Some(records) = self.records.get() {
             return Ok(records.clone());
         }
-        let (records, size) = self.decode()?;
-        if self.charge.as_ref().is_some_and(|charge| charge.add(size)) {
+        let records = compress::records(&self.batch).map_err(|error| error.to_string())?;
+        let beside = self.bytes_beside(&records);
+        if let Some(charge) = &self.charge
+            && charge.add(beside)
+            && self.records.set(records.clone()).is_err()
+        {
             // Whoever was quicker has kept the same.
-            let _ = self.records.set(records.clone());
+            charge.take_back(beside);
         }
         Ok(records)
     }
 
-    /// The records, and how many bytes they take beside the batch.
-    fn decode(&self) -> Result<(Records, usize), String> {
-        let payload = self.batch.payload();
-        let codec = self.batch.header().compression;
-        if codec == Compression::None {
-            return Ok((self.batch.records_in(payload), 0));
+    /// Bytes that the records take beside the batch; those of an uncompressed one lie in it.
+    pub(crate) fn bytes_beside(&self, records: &Records) -> usize {
+        match self.batch.header().compression {
+            Compression::None => 0,
+            _ => records.payload_len(),
         }
-        let plain = compress::decompress(codec, &payload, BATCH_DECOMPRESSED_BYTES_MAX);
-        let plain = plain.map_err(|error| error.to_string())?;
-        let size = plain.len();
-        Ok((self.batch.records_in(plain.into()), size))
     }
 }
 
@@ -98,6 +97,11 @@ impl Charge {
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         true
+    }
+
+    fn take_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.node_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -233,6 +237,36 @@ mod tests {
         assert!(node.load(Ordering::Relaxed) <= FRESH_BYTES_PER_PARTITION_MAX);
         drop(fresh);
         assert_eq!(node.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_many_decode_at_once_is_counted_once() {
+        let mut builder = BatchBuilder::new(Timestamp::default());
+        let value = Some(vec![0; 100_000].into());
+        let record = Record {
+            value,
+            ..Record::default()
+        };
+        builder.push(&record).unwrap();
+        let plain = builder.size() - wire::batch::HEADER_BYTES;
+        let batch = compress::build(builder, Compression::Zstd).unwrap();
+        for _ in 0..50 {
+            let node = Arc::new(AtomicUsize::new(0));
+            let decoded = Decoded::shared(batch.clone(), &node).unwrap();
+            let start = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        assert_eq!(decoded.records().unwrap().count(), 1);
+                    });
+                }
+            });
+            let kept = node.load(Ordering::Relaxed);
+            assert_eq!(kept, batch.bytes().len() + plain);
+            drop(decoded);
+            assert_eq!(node.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[test]

@@ -14,14 +14,17 @@ mod member;
 mod poll;
 mod slot;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ::groups::{Answer, Coordinator, Input, Output, Request, StateRecord, Ticket, Token};
+use model::limits::COMMIT_POSITIONS_IN_FLIGHT_MAX;
 use parking_lot::Mutex;
 use seglog::Store;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use self::slot::Slots;
 use crate::seams::Clock;
@@ -41,6 +44,8 @@ pub(crate) struct Groups {
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     log: Log,
+    /// Positions that may still be committed before earlier ones are on disk.
+    room: Arc<Semaphore>,
     /// Where [`run`] hears of writes; taken by it.
     written: Mutex<Option<mpsc::UnboundedReceiver<Written>>>,
 }
@@ -48,7 +53,7 @@ pub(crate) struct Groups {
 #[derive(Debug)]
 struct Machine {
     coordinator: Coordinator,
-    answers: BTreeMap<Token, oneshot::Sender<Answered>>,
+    answers: BTreeMap<Token, Asked>,
     last_token: u64,
     /// Writes that were handed to the log and not yet reported.
     in_flight: usize,
@@ -57,6 +62,14 @@ struct Machine {
     writes: mpsc::UnboundedSender<Written>,
     /// Nobody waits for the disk any more, so nothing may be asked.
     is_stopped: bool,
+}
+
+/// A request without an answer yet.
+#[derive(Debug)]
+struct Asked {
+    answer: oneshot::Sender<Answered>,
+    /// Given back with the answer, even if nobody waits for that any more.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A write that was handed to the log, and the batches whose fate decides its own.
@@ -92,6 +105,7 @@ impl Groups {
             clock,
             store,
             log,
+            room: Arc::new(Semaphore::new(COMMIT_POSITIONS_IN_FLIGHT_MAX)),
             written: Mutex::new(Some(written)),
         }
     }
@@ -138,7 +152,24 @@ impl Groups {
         self.request(request).try_recv().ok()
     }
 
+    /// The same for a commit of so many positions, once there is room for them.
+    async fn ask_with_room(&self, request: Request, positions: usize) -> Option<Answered> {
+        // More than there is would wait for ever.
+        let positions = positions.min(COMMIT_POSITIONS_IN_FLIGHT_MAX);
+        let permits = u32::try_from(positions).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
+        self.request_holding(request, room.ok()).await.ok()
+    }
+
     fn request(&self, request: Request) -> oneshot::Receiver<Answered> {
+        self.request_holding(request, None)
+    }
+
+    fn request_holding(
+        &self,
+        request: Request,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> oneshot::Receiver<Answered> {
         let (answer, receiver) = oneshot::channel();
         let mut machine = self.machine.lock();
         if machine.is_stopped {
@@ -146,7 +177,11 @@ impl Groups {
         }
         machine.last_token += 1;
         let token = Token(machine.last_token);
-        machine.answers.insert(token, answer);
+        let asked = Asked {
+            answer,
+            _room: room,
+        };
+        machine.answers.insert(token, asked);
         self.step(&mut machine, Input::Request { token, request });
         receiver
     }
@@ -162,9 +197,9 @@ impl Groups {
         while let Some(output) = machine.coordinator.poll() {
             match output {
                 Output::Reply { token, result } => {
-                    if let Some(answer) = machine.answers.remove(&token) {
+                    if let Some(asked) = machine.answers.remove(&token) {
                         // Whoever asked may have gone away.
-                        let _ = answer.send(result);
+                        let _ = asked.answer.send(result);
                     }
                 }
                 Output::Persist { ticket, records } => self.persist(machine, ticket, records),

@@ -201,10 +201,8 @@ impl Inner {
 
     pub(crate) fn counters(&self) -> Counters {
         let free = self.budget.available_permits();
-        Counters {
-            bytes_in_flight: (APPEND_BYTES_IN_FLIGHT_MAX - free) as u64,
-            ..self.counts().snapshot()
-        }
+        let in_flight = APPEND_BYTES_IN_FLIGHT_MAX - free;
+        self.counts().snapshot(in_flight as u64)
     }
 
     fn health(&self) -> Health {

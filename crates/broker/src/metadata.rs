@@ -52,9 +52,13 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    /// Opens or makes `hark.db` in `data`. `storage_id` becomes the node's identity if it has none.
-    pub(crate) fn open(data: &Path, storage_id: [u8; 16]) -> Result<Self, OpenError> {
-        let connection = schema::open(&data.join("hark.db"), storage_id)?;
+    /// Opens `hark.db` in `data`, or makes it for a node of this identity; without one it must be
+    /// there.
+    pub(crate) fn open(
+        data: &Path,
+        new_identity: impl Into<Option<[u8; 16]>>,
+    ) -> Result<Self, OpenError> {
+        let connection = schema::open(&data.join("hark.db"), new_identity.into())?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
         })
@@ -213,7 +217,7 @@ impl Metadata {
         change.commit()
     }
 
-    /// Merges the write-ahead log back and closes. Later calls fail.
+    /// Merges the write-ahead log back, so that the one file is whole.
     pub(crate) fn close(&self) -> rusqlite::Result<()> {
         let connection = self.connection.lock();
         connection
@@ -265,6 +269,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
         metadata.insert_topic(&row("a")).unwrap();
+        let held = metadata.topics().unwrap().remove(0).settings;
+        let expected = TopicSettings {
+            // SQLite's integers are signed: a setting that they cannot hold becomes the most they can.
+            retention_bytes: Some(i64::MAX as u64),
+            ..row("a").settings
+        };
+        assert_eq!(held, expected);
         let changed = TopicSettings {
             segment_bytes: Some(1 << 20),
             ..TopicSettings::default()
@@ -275,7 +286,6 @@ mod tests {
 
         let metadata = Metadata::open(dir.path(), [2; 16]).unwrap();
         let expected = TopicRow {
-            // What a setting cannot hold it holds the most of: SQLite's integers are signed.
             settings: changed,
             applied: false,
             ..row("a")

@@ -71,9 +71,7 @@ struct Opening {
 impl Opening {
     /// Runs off the async workers: it reads and may write.
     fn restore(&self, data: &Path) -> Result<Restored, OpenError> {
-        let mut storage_id = [0; 16];
-        self.entropy.fill(&mut storage_id);
-        let metadata = Metadata::open(data, storage_id)?;
+        let metadata = Metadata::open(data, self.new_identity())?;
         let read = |what| move |source| OpenError::Control { what, source };
         let storage_id = metadata
             .storage_id()
@@ -97,6 +95,18 @@ impl Opening {
             groups,
             with_producers,
         })
+    }
+
+    /// For a `hark.db` that is to be made. None where there are partitions of users: without the one
+    /// that named their topics they would all be dropped as strays.
+    fn new_identity(&self) -> Option<[u8; 16]> {
+        let partitions = self.store.partitions();
+        if partitions.iter().any(|id| *id != group::groups_partition()) {
+            return None;
+        }
+        let mut identity = [0; 16];
+        self.entropy.fill(&mut identity);
+        Some(identity)
     }
 
     /// Partitions that no topic names were left behind by a crash between two steps.

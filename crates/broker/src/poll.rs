@@ -82,11 +82,13 @@ impl Inner {
         let topic = self.topic_to_read(name)?;
         let newest = self
             .on_disk(move |store| {
-                let last = |partition: &Arc<Partition>| last_of(store, &topic, partition);
-                let each = topic.partitions.iter().map(last);
-                let each: Result<Vec<_>, FetchError> = each.collect();
-                let newest = each?.into_iter().flatten();
-                Ok(newest.max_by_key(|d| (d.record.timestamp, d.offset)))
+                let mut newest: Option<Delivered> = None;
+                // Of two at a time, for each keeps the batch in memory that it was read from.
+                for partition in &topic.partitions {
+                    let both = newest.into_iter().chain(last_of(store, &topic, partition)?);
+                    newest = both.max_by_key(|d| (d.record.timestamp, d.offset));
+                }
+                Ok::<_, FetchError>(newest)
             })
             .await??;
         if let Some(newest) = &newest {

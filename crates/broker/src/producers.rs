@@ -114,7 +114,7 @@ impl ProducerTable {
         }
     }
 
-    /// Whether nobody is known.
+    /// How many are known.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.producers.len()

@@ -1,22 +1,19 @@
 //! A reader's place in a topic, and what it finds there.
 
+mod taking;
+
 use std::sync::Arc;
 
 use model::limits::FETCH_BYTES_MAX;
 use model::{Offset, PartitionIndex};
-use seglog::{ReadError, Store};
+use seglog::Store;
 use wire::cursor::Cursor;
 
-use crate::api::{Delivered, Gap, GapReason, Polled};
+use self::taking::Taking;
+use crate::api::{Delivered, Gap, Polled};
 use crate::error::FetchError;
-use crate::fresh::Decoded;
 use crate::partition::Partition;
 use crate::topic::Topic;
-
-/// The least that is read from the store at once.
-const READ_BYTES_MIN: usize = 64 * 1024;
-/// What a record is guessed to take, to choose how much to read for a few.
-const RECORD_BYTES_GUESS: usize = 1024;
 
 /// Positions in some partitions of a topic, and how much to read from them at once.
 #[derive(Debug)]
@@ -165,136 +162,4 @@ fn check_range(partition: &Partition, next: Offset, end: Offset) -> Result<(), F
         start: partition.start(),
         end,
     })
-}
-
-/// Takes records from one partition.
-struct Taking<'a> {
-    partition: &'a Partition,
-    next: Offset,
-    /// The durable end when this began: what comes later is not looked at.
-    end: Offset,
-    share: Share,
-    found: &'a mut Found,
-}
-
-impl Taking<'_> {
-    fn run(&mut self, source: Source<'_>, topic: &Topic) -> Result<(), Stop> {
-        self.skip_deleted(self.partition.start());
-        while self.next < self.end && self.has_share() {
-            let kept = self.partition.fresh.from(self.next);
-            if !kept.is_empty() {
-                self.take_all(kept.iter().map(|kept| &**kept));
-                continue;
-            }
-            let Source::Store(store) = source else {
-                return Err(Stop::NotInMemory);
-            };
-            match store.read(self.partition.id, self.next, self.bytes_to_read()) {
-                Ok(batches) if batches.is_empty() => break,
-                Ok(batches) => {
-                    let batches: Vec<_> = batches.into_iter().map(Decoded::once).collect();
-                    self.take_all(batches.iter());
-                }
-                Err(error) => self.pass_over(error, topic)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn has_share(&self) -> bool {
-        self.share.records > 0 && self.share.bytes > 0
-    }
-
-    fn bytes_to_read(&self) -> usize {
-        let guess = self.share.records.saturating_mul(RECORD_BYTES_GUESS);
-        self.share.bytes.min(guess).max(READ_BYTES_MIN)
-    }
-
-    fn take_all<'b>(&mut self, batches: impl Iterator<Item = &'b Decoded>) {
-        for decoded in batches {
-            let header = decoded.batch().header();
-            if !self.has_share() || header.base_offset >= self.end {
-                break;
-            }
-            if let Err(why) = self.take(decoded) {
-                let after = header.last_offset.saturating_add(1);
-                tracing::warn!(
-                    partition = %self.partition.id, from = %self.next, to = %after, why,
-                    "records that cannot be decoded are passed over"
-                );
-                self.gap(after, GapReason::Damaged);
-            }
-        }
-    }
-
-    /// Takes the records of a batch, as many as the share allows, from the position on.
-    fn take(&mut self, decoded: &Decoded) -> Result<(), String> {
-        for item in decoded.records()? {
-            let (offset, record) = item.map_err(|error| error.to_string())?;
-            if offset < self.next {
-                continue;
-            }
-            if !self.has_share() {
-                return Ok(());
-            }
-            let size = record.size();
-            self.share.records -= 1;
-            self.share.bytes = self.share.bytes.saturating_sub(size);
-            self.found.bytes += size;
-            self.found.records.push(Delivered {
-                partition: self.partition.id.index,
-                offset,
-                record,
-            });
-            self.next = offset.saturating_add(1);
-        }
-        // Without records left the position is behind the batch, even if that held none for us.
-        self.next = self
-            .next
-            .max(decoded.batch().header().last_offset.saturating_add(1));
-        Ok(())
-    }
-
-    /// A read that failed because records are gone goes on behind them.
-    fn pass_over(&mut self, error: ReadError, topic: &Topic) -> Result<(), Stop> {
-        let before = self.next;
-        match error {
-            ReadError::OutOfRange { bounds, .. } => {
-                self.partition.moved_start(bounds.start);
-                self.skip_deleted(bounds.start);
-            }
-            ReadError::Damaged { at, resume_at } => {
-                let index = self.partition.id.index;
-                tracing::error!(topic = %topic.name, %index, %at, %resume_at, "damaged records");
-                self.gap(resume_at, GapReason::Damaged);
-            }
-            ReadError::NoPartition => {
-                let name = topic.name.to_string();
-                return Err(Stop::Failed(FetchError::UnknownTopic(name)));
-            }
-            ReadError::Io(why) => return Err(Stop::Failed(FetchError::Io(why))),
-        }
-        if self.next > before {
-            return Ok(());
-        }
-        let why = format!("there is no way on from offset {before}");
-        Err(Stop::Failed(FetchError::Io(why)))
-    }
-
-    fn skip_deleted(&mut self, start: Offset) {
-        self.gap(start, GapReason::Deleted);
-    }
-
-    /// Moves on to `to`, if that is ahead, and says so.
-    fn gap(&mut self, to: Offset, reason: GapReason) {
-        if to > self.next {
-            self.found.gaps.push(Gap {
-                partition: self.partition.id.index,
-                from: self.next,
-                to,
-                reason,
-            });
-            self.next = to;
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! How far a group has read, and which writes are still on their way.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -95,6 +95,11 @@ impl Commits {
             .filter(|partition| partition.topic == topic)
             .copied()
             .collect()
+    }
+
+    /// The topics of [`Commits::partitions`].
+    pub(crate) fn topics(&self) -> BTreeSet<TopicId> {
+        self.0.keys().map(|partition| partition.topic).collect()
     }
 
     /// Whether one more partition may have a commit, given `limit` of them.

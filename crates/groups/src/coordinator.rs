@@ -48,13 +48,18 @@ impl Coordinator {
             timers: BTreeSet::new(),
             out: Outbox::default(),
         };
+        let mut known = BTreeSet::new();
         for (topic, name, count) in topics {
+            known.insert(topic);
             this.topics.set(topic, &name, count);
         }
         for (name, stored) in groups {
             let group = Group::restore(&this.context().1, name.clone(), stored);
             this.groups.insert(name.clone(), group);
-            this.with_group(&name, Group::on_topics_changed);
+            this.with_group(&name, |group, cx| {
+                group.erase_lost_topics(cx, &known);
+                group.on_topics_changed(cx);
+            });
         }
         this
     }

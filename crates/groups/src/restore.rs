@@ -59,7 +59,8 @@ impl Restoring {
     }
 
     /// The coordinator that goes on from here. Members have a whole session timeout from `now` to
-    /// report; groups whose `topics` (id, name, partitions) have changed meanwhile rebalance.
+    /// report; groups whose `topics` (id, name, partitions) have changed meanwhile rebalance, and
+    /// commits in topics that are none of these are erased: their deletion came through no more.
     ///
     /// `seed` makes the ids of new members differ from those of every earlier process: draw it at
     /// random.

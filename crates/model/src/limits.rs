@@ -106,8 +106,6 @@ pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(1800);
 pub const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Longest time that a rebalance waits for a member; a member that asks for more gets this.
 pub const REBALANCE_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
-/// Rebalance timeout of a member that does not say.
-pub const REBALANCE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 /// Most assignment protocols that one member offers.
 pub const GROUP_PROTOCOLS_PER_MEMBER_MAX: usize = 64;
 /// Most bytes that one member's subscription and protocols take.
@@ -116,6 +114,9 @@ pub const GROUP_MEMBER_BYTES_MAX: usize = 256 * KIB;
 pub const GROUP_BYTES_MAX: usize = 8 * MIB;
 /// Most partitions that one group keeps commits of.
 pub const GROUP_COMMITS_MAX: usize = 200_000;
+/// Most positions of commits that a node takes before earlier ones are on disk; whoever commits more
+/// waits.
+pub const COMMIT_POSITIONS_IN_FLIGHT_MAX: usize = 100_000;
 /// Longest time between two signs of life of a member that waits for records.
 pub const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(3);
 /// Longest note kept with a commit.

@@ -34,6 +34,7 @@ impl Groups {
         if positions.is_empty() {
             return Ok(());
         }
+        let count = positions.len();
         let offsets = positions.into_iter().map(|(partition, offset)| {
             let commit = GroupsCommit {
                 offset,
@@ -47,7 +48,7 @@ impl Groups {
             fence,
             offsets: offsets.collect(),
         });
-        match self.ask(request).await {
+        match self.ask_with_room(request, count).await {
             Some(Ok(Answer::Committed(results))) => {
                 results.into_iter().try_for_each(|(_, result)| result)
             }
@@ -69,7 +70,7 @@ impl Groups {
         committed.map_err(|error| {
             // It is a member no longer, or not as which it speaks.
             if matches!(error, Error::UnknownMember | Error::FencedInstance) {
-                slot.forget();
+                slot.forget(membership);
             }
             match error {
                 Error::UnknownMember => GroupError::Rebalanced,
@@ -160,7 +161,8 @@ impl Inner {
         let topic = self.topic_of(done)?;
         let membership = self.known_membership(slot)?;
         let mut positions = positions_of(&topic, done);
-        positions.retain(|(partition, _)| membership.partitions.contains(partition));
+        let mine = |partition: &PartitionId| membership.partitions.binary_search(partition).is_ok();
+        positions.retain(|(partition, _)| mine(partition));
         let asked = positions.iter().map(|(partition, _)| *partition).collect();
         let known = self.groups.commits(&slot.group, Some(asked));
         let is_news = |(partition, offset): &(PartitionId, Offset)| {

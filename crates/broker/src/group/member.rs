@@ -50,23 +50,22 @@ impl Groups {
             Ok(Answer::Alive(alive)) => Ok(Some(updated(slot, membership, alive))),
             Ok(_) | Err(Error::RebalanceInProgress) => Ok(None),
             Err(Error::UnknownMember | Error::IllegalGeneration | Error::FencedInstance) => {
-                slot.forget();
+                slot.forget(membership);
                 Ok(None)
             }
             Err(error) => Err(slot.refused(&error)),
         }
     }
 
-    /// Makes the consumer a member that reads at least `topics`, or confirms that it is one.
-    pub(super) async fn join(
+    /// Makes the consumer a member that reads at least `topics`, or confirms that it is one. To be
+    /// called by whoever holds [`Slot::joining`].
+    async fn join(
         &self,
         slot: &Slot,
         topics: BTreeSet<TopicName>,
         session_timeout: Duration,
         replace_topics: bool,
     ) -> Result<Arc<Membership>, GroupError> {
-        // Of several calls for one consumer the first joins and the others find it a member.
-        let _joining = slot.joining.lock().await;
         let known = slot.membership();
         let topics = match &known {
             Some(known) if !replace_topics => known.topics.union(&topics).cloned().collect(),
@@ -113,7 +112,6 @@ impl Groups {
             })),
             Ok(_) => Err(GroupError::Rebalanced),
             Err(error) => {
-                slot.forget();
                 self.slots.remove(slot);
                 Err(slot.refused(&error))
             }
@@ -129,7 +127,6 @@ impl Groups {
             }],
         });
         let answer = self.ask(leave).await.ok_or_else(stopping)?;
-        slot.forget();
         self.slots.remove(slot);
         slot.bell.notify_waiters();
         match answer {
@@ -148,6 +145,7 @@ impl Inner {
         self: &Arc<Self>,
         subscribe: GroupSubscribe,
     ) -> Result<Assignment, GroupError> {
+        check_session_timeout(subscribe.session_timeout)?;
         let slot = self.groups.slot(&subscribe.group, &subscribe.consumer)?;
         let topics = subscribe.topics.into_iter().collect();
         let membership = self
@@ -165,7 +163,8 @@ impl Inner {
         self.groups.leave(&slot).await
     }
 
-    /// Joins to the end even if the caller goes away.
+    /// Joins to the end even if the caller goes away. Of several calls for one consumer the first
+    /// joins; the others wait for it here, where they can still go away, and find it a member.
     pub(super) async fn join_group(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
@@ -173,9 +172,10 @@ impl Inner {
         session_timeout: Duration,
         replace_topics: bool,
     ) -> Result<Arc<Membership>, GroupError> {
-        check_session_timeout(session_timeout)?;
+        let joining = Arc::clone(&slot.joining).lock_owned().await;
         let (this, slot) = (Arc::clone(self), Arc::clone(slot));
         let join = tokio::spawn(async move {
+            let _joining = joining;
             let groups = &this.groups;
             groups
                 .join(&slot, topics, session_timeout, replace_topics)

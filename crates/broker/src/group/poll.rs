@@ -34,12 +34,14 @@ impl Inner {
         poll: GroupPoll,
     ) -> Result<GroupPolled, GroupError> {
         check_session_timeout(poll.session_timeout)?;
-        let slot = self.groups.slot(&poll.group, &poll.consumer)?;
         let topic = self.topic_to_read(&poll.topic)?;
         let deadline = deadline(poll.wait);
         if let Some(done) = &poll.done {
+            let slot = self.groups.known_slot(&poll.group, &poll.consumer)?;
             Box::pin(self.commit_done(&slot, done)).await?;
         }
+        // Only now: whoever cannot join is not remembered.
+        let slot = self.groups.slot(&poll.group, &poll.consumer)?;
         let Some(mut membership) = self.member_by(&slot, &poll, deadline).await? else {
             return Ok(nothing_yet(&topic));
         };
@@ -133,7 +135,8 @@ impl Inner {
         let topic = Arc::clone(&reader.topic);
         let waiting = topic.wake.wait();
         let interval = heartbeat_interval(membership.session_timeout);
-        let mut next_beat = Instant::now() + interval;
+        // The first is due at once: somebody may have joined before this bell was taken.
+        let mut next_beat = Instant::now();
         loop {
             let (ring, nudge) = (waiting.ring(), slot.bell.notified());
             if let Some(found) = self.look(reader).await? {
@@ -142,7 +145,7 @@ impl Inner {
             if topic.is_deleted() {
                 return Err(FetchError::UnknownTopic(topic.name.to_string()).into());
             }
-            // Looked at after the bell was taken, so that no rebalance is missed.
+            // Asked after the bell was taken, so that no rebalance is missed.
             if Instant::now() >= next_beat || is_stale(slot, membership) {
                 next_beat = Instant::now() + interval;
                 match self.groups.heartbeat(slot, membership).await? {
@@ -154,8 +157,10 @@ impl Inner {
                 return Ok(Waited::Found(Found::default()));
             }
             tokio::select! {
-                () = ring => {}
+                // Before the ring, which is looked after in any case.
+                biased;
                 () = nudge => next_beat = Instant::now(),
+                () = ring => {}
                 () = sleep_until(deadline.min(next_beat)) => {}
             }
         }

@@ -34,7 +34,7 @@ pub(super) struct Slot {
     /// Rung when somebody joined or left the group, or a topic changed.
     pub(super) bell: Arc<Notify>,
     /// Held by whoever joins.
-    pub(super) joining: tokio::sync::Mutex<()>,
+    pub(super) joining: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
 }
 
@@ -52,6 +52,7 @@ pub(super) struct Membership {
     pub(super) generation: u32,
     pub(super) session_timeout: Duration,
     pub(super) topics: BTreeSet<TopicName>,
+    /// In order.
     pub(super) partitions: Arc<[PartitionId]>,
 }
 
@@ -96,13 +97,25 @@ impl Slots {
 
     /// Drops a consumer that is no member.
     pub(super) fn remove(&self, slot: &Slot) {
+        slot.state.lock().membership = None;
         let mut groups = self.0.lock();
-        if let Some(slots) = groups.get_mut(&slot.group) {
+        let Some(slots) = groups.get_mut(&slot.group) else {
+            return;
+        };
+        let known = slots.consumers.get(&slot.consumer);
+        if known.is_some_and(|known| std::ptr::eq(&**known, slot)) {
             slots.consumers.remove(&slot.consumer);
-            if slots.consumers.is_empty() {
-                groups.remove(&slot.group);
-            }
         }
+        if slots.consumers.is_empty() {
+            groups.remove(&slot.group);
+        }
+    }
+
+    /// How many consumers are remembered.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        let groups = self.0.lock();
+        groups.values().map(|slots| slots.consumers.len()).sum()
     }
 
     /// Drops consumers that cannot be members any more: whoever was silent longer than the longest
@@ -125,7 +138,7 @@ impl Slot {
             group: group.clone(),
             consumer: consumer.clone(),
             bell,
-            joining: tokio::sync::Mutex::default(),
+            joining: Arc::default(),
             state: Mutex::new(State {
                 membership: None,
                 heard: now,
@@ -137,8 +150,13 @@ impl Slot {
         self.state.lock().membership.clone()
     }
 
-    pub(super) fn forget(&self) {
-        self.state.lock().membership = None;
+    /// Forgets what the coordinator no longer takes; what another call has learned since stays.
+    pub(super) fn forget(&self, refused: &Membership) {
+        let mut state = self.state.lock();
+        let same = |known: &Arc<Membership>| {
+            known.member == refused.member && known.generation == refused.generation
+        };
+        state.membership.take_if(|known| same(known));
     }
 
     pub(super) fn remember(&self, membership: Membership) -> Arc<Membership> {

@@ -46,13 +46,17 @@ ALTER TABLE node ADD COLUMN default_retention_bytes INTEGER;
 ALTER TABLE node ADD COLUMN default_segment_bytes INTEGER;
 ";
 
-/// Opens the database, makes its tables if it is new, brings up an older one, and refuses a newer one.
-pub(super) fn open(path: &Path, storage_id: [u8; 16]) -> Result<Connection, OpenError> {
+/// Opens the database, makes its tables if it is new and may be, brings up an older one, and refuses
+/// a newer one.
+pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connection, OpenError> {
     let mut connection = control("opening it", Connection::open(path))?;
     control("setting it up", set_up(&connection))?;
     let version = control("reading its version", version_of(&connection))?;
     match version {
-        0 => control("making its tables", make(&mut connection, storage_id))?,
+        0 => {
+            let identity = new_identity.ok_or_else(missing)?;
+            control("making its tables", make(&mut connection, identity))?;
+        }
         1 => control("bringing it up", add_defaults(&mut connection))?,
         VERSION => {}
         newer => {
@@ -63,6 +67,15 @@ pub(super) fn open(path: &Path, storage_id: [u8; 16]) -> Result<Connection, Open
         }
     }
     Ok(connection)
+}
+
+fn missing() -> OpenError {
+    OpenError::Corrupt(
+        "hark.db is missing or empty, but the store holds records: nothing says to which topics \
+         they belong, and a new hark.db would have them deleted; put the old one back, or choose \
+         another data directory"
+            .to_owned(),
+    )
 }
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {

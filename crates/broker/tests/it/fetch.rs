@@ -161,6 +161,28 @@ async fn a_full_answer_does_not_wait() {
     assert!(started.elapsed() < Duration::from_secs(30));
 }
 
+/// A partition with more than its room does not keep the next one out, and nobody waits for bytes
+/// that are there.
+#[tokio::test]
+async fn a_full_partition_leaves_the_rest_to_the_next() {
+    let node = Node::new(Engine::Log).await;
+    let name = node.topic("t", 2).await;
+    let large = "x".repeat(10_000);
+    for (partition, message) in [(0, &*large), (0, &*large), (1, &large[..1_000])] {
+        node.say_in(&name, partition, &[message]).await.unwrap();
+    }
+    let started = Instant::now();
+    let fetch = Fetch {
+        min_bytes: 15_000,
+        max_bytes: 16_000,
+        wait: Duration::from_secs(60),
+        ..fetch(&name, &[(0, 0), (1, 0)])
+    };
+    let rows = node.broker.fetch(fetch).await.unwrap();
+    assert_eq!((bases(&rows[0]), bases(&rows[1])), (vec![0], vec![0]));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
 #[tokio::test]
 async fn damage_is_an_error_of_its_partition() {
     let store = MemoryStore::new();

@@ -1,8 +1,13 @@
 //! The log of groups: it does not grow with what has been overwritten.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use broker::{Commit, GroupCommit};
+use model::limits::COMMIT_POSITIONS_IN_FLIGHT_MAX;
 use model::{PartitionId, PartitionIndex, TopicId, TopicName};
 use seglog::Store;
+use tokio::time::timeout;
 use wire::cursor::Cursor;
 
 use crate::memory::MemoryStore;
@@ -16,16 +21,20 @@ const ROUNDS: usize = 40;
 /// Commits everywhere, again and again, for a group without members; nothing needs to be published
 /// for that.
 async fn commit_much(node: &Node, name: &TopicName) {
-    let id = node.broker.topic(name).unwrap().id;
     for round in 0..ROUNDS {
-        let positions = (0..PARTITIONS).map(|n| (PartitionIndex(n), offset(round as u64)));
-        let commit = Commit {
-            group: "g".to_owned(),
-            consumer: None,
-            cursor: Cursor::new(id, positions),
-        };
-        node.broker.commit(commit).await.unwrap();
+        commit_all(node, name, round as u64).await;
     }
+}
+
+async fn commit_all(node: &Node, name: &TopicName, at: u64) {
+    let id = node.broker.topic(name).unwrap().id;
+    let positions = (0..PARTITIONS).map(|n| (PartitionIndex(n), offset(at)));
+    let commit = Commit {
+        group: "g".to_owned(),
+        consumer: None,
+        cursor: Cursor::new(id, positions),
+    };
+    node.broker.commit(commit).await.unwrap();
 }
 
 async fn assert_last_round(node: &Node) {
@@ -60,4 +69,32 @@ async fn a_log_that_was_written_anew_is_read_back() {
     commit_much(&node, &topic("t")).await;
     let node = node.reopen(Engine::Log).await;
     assert_last_round(&node).await;
+}
+
+/// Whoever commits and goes away without waiting must not fill the memory of a node whose disk hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_on_their_way_are_bounded() {
+    let store = MemoryStore::new();
+    let node = Arc::new(Node::on_memory(&store).await);
+    let name = node.topic("t", PARTITIONS).await;
+    store.hold();
+    let commits = (0..30).map(|_| {
+        let (node, name) = (Arc::clone(&node), name.clone());
+        tokio::spawn(async move { commit_all(&node, &name, 1).await })
+    });
+    let commits: Vec<_> = commits.collect();
+    let most = COMMIT_POSITIONS_IN_FLIGHT_MAX / PARTITIONS as usize;
+    eventually("as many as may are queued", || store.queued() == most).await;
+    // They go away, and what they asked for is still on its way.
+    for commit in commits {
+        commit.abort();
+        let _ = commit.await;
+    }
+    let next = commit_all(&node, &name, 2);
+    assert!(timeout(Duration::from_millis(50), next).await.is_err());
+    assert_eq!(store.queued(), most);
+    store.release();
+    commit_all(&node, &name, 3).await;
+    let commits = node.broker.group("g").await.unwrap().commits;
+    assert!(commits.iter().all(|commit| commit.offset == offset(3)));
 }

@@ -62,6 +62,13 @@ pub(crate) struct TestClock {
 }
 
 impl TestClock {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            real: SystemClock::new(),
+            wall: AtomicU64::new(1_000_000),
+        })
+    }
+
     pub(crate) fn set(&self, millis: u64) {
         self.wall.store(millis, Ordering::SeqCst);
     }
@@ -110,6 +117,18 @@ impl Node {
         Self::start(self.dir, store, options).await
     }
 
+    /// Stops it, and leaves its directory.
+    pub(crate) async fn close(self) -> TempDir {
+        self.broker.close().await;
+        self.dir
+    }
+
+    /// Opens what is in a directory, if that can be.
+    pub(crate) async fn open(engine: Engine, dir: &TempDir) -> Result<Broker, broker::OpenError> {
+        let store = open_store(engine, dir);
+        open(dir, store, options(), &TestClock::new()).await
+    }
+
     /// The same directory and another store, which may not know what was there.
     pub(crate) async fn reopen_on(self, store: Arc<dyn Store>) -> Result<Self, broker::OpenError> {
         let broker = open(&self.dir, store, options(), &self.clock).await?;
@@ -117,10 +136,7 @@ impl Node {
     }
 
     async fn start(dir: TempDir, store: Arc<dyn Store>, options: BrokerOptions) -> Self {
-        let clock = Arc::new(TestClock {
-            real: SystemClock::new(),
-            wall: AtomicU64::new(1_000_000),
-        });
+        let clock = TestClock::new();
         let broker = open(&dir, store, options, &clock).await.unwrap();
         Self { broker, clock, dir }
     }

@@ -458,6 +458,36 @@ async fn a_close_sends_readers_home() {
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
+/// An answer must not keep in memory what it does not hold.
+#[tokio::test]
+async fn a_few_records_of_much_come_without_the_rest() {
+    // It shares its own batches with whoever reads them.
+    let store = MemoryStore::new();
+    let node = Node::on_memory(&store).await;
+    let large = "x".repeat(1_000);
+    for (topic, compression) in [("plain", Compression::None), ("zstd", Compression::Zstd)] {
+        let name = node.topic(topic, 1).await;
+        let mut builder = BatchBuilder::new(time(1));
+        (0..100).for_each(|_| builder.push(&record(&large)).unwrap());
+        let batch = compress::build(builder, compression).unwrap();
+        node.broker
+            .append(&name, PartitionIndex(0), batch)
+            .await
+            .unwrap();
+        for (max_records, is_apart) in [(2, true), (100, false)] {
+            let few = Poll {
+                max_records,
+                ..poll(&name, Start::Earliest)
+            };
+            let polled = node.broker.poll(few).await.unwrap();
+            assert_eq!(polled.records.len(), max_records);
+            let value = polled.records[0].record.value.as_ref().unwrap();
+            assert_eq!(value, large.as_bytes());
+            assert_eq!(value.is_unique(), is_apart, "{max_records} of {topic}");
+        }
+    }
+}
+
 /// Ten thousand of these wait at once; what they hold must be small.
 #[tokio::test]
 async fn a_waiting_poll_is_small() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use broker::{BrokerOptions, Publish, PublishError, Start, TopicSettings};
 use bytes::Bytes;
-use model::limits::APPEND_BYTES_IN_FLIGHT_MAX;
+use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, BATCH_BYTES_MAX};
 use model::{Offset, PartitionIndex, Record};
 use seglog::AppendError;
 use wire::{Batch, BatchBuilder};
@@ -158,6 +158,9 @@ async fn what_is_refused(engine: Engine) {
         code("__groups", 0, vec![record("x")]).await,
         "reserved_name"
     );
+    // More than any topic may allow.
+    let huge = record(&"x".repeat(BATCH_BYTES_MAX + 1));
+    assert_eq!(code("t", 0, vec![huge]).await, "message_too_large");
     assert_eq!(node.read_all(&name).await, []);
 
     // Bits that only a broker may write: transactional, control.

@@ -237,10 +237,11 @@ async fn partitions_without_a_topic_are_dropped_at_the_start() {
         topic: TopicId::from_bytes([9; 16]),
         index: PartitionIndex(0),
     };
+    let node = Node::on_memory(&store).await;
     store
         .create_partitions(&[stray], PartitionSettings::default())
         .unwrap();
-    let node = Node::on_memory(&store).await;
+    let node = node.reopen_on(store.clone()).await.unwrap();
     assert!(!store.partitions().contains(&stray));
     node.topic("t", 1).await;
     assert_eq!(
@@ -248,6 +249,27 @@ async fn partitions_without_a_topic_are_dropped_at_the_start() {
         2,
         "the topic's and the one of groups"
     );
+}
+
+/// A lost `hark.db` must not take the records with it, however often the start is tried.
+#[tokio::test]
+async fn records_without_a_control_database_are_kept_and_refused() {
+    let node = Node::new(Engine::Log).await;
+    let name = node.topic("t", 1).await;
+    node.say(&name, &["a"]).await;
+    let dir = node.close().await;
+    let (path, aside) = (dir.path().join("hark.db"), dir.path().join("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    for _ in 0..2 {
+        let Err(OpenError::Corrupt(why)) = Node::open(Engine::Log, &dir).await else {
+            panic!("it was opened");
+        };
+        assert!(why.contains("hark.db is missing"), "{why}");
+    }
+    std::fs::rename(&aside, &path).unwrap();
+    let broker = Node::open(Engine::Log, &dir).await.unwrap();
+    let end = broker.topic(&name).unwrap().partitions[0].end;
+    assert_eq!(end.get(), 1);
 }
 
 /// The records of a topic that exists must not look as if there had never been any.

@@ -1,5 +1,6 @@
 //! What the group stores, and what it does when that has worked or failed.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -111,6 +112,13 @@ impl Group {
     pub(crate) fn erase_topic(&mut self, cx: &mut Context<'_>, topic: TopicId) {
         let records = self.deletions(self.commits.partitions_of(topic));
         self.write_deletions(cx, records, Vec::new());
+    }
+
+    /// Topics that are not there after a restart: their deletion was not stored here in time.
+    pub(crate) fn erase_lost_topics(&mut self, cx: &mut Context<'_>, known: &BTreeSet<TopicId>) {
+        let lost = self.commits.topics();
+        let lost = lost.difference(known);
+        lost.for_each(|topic| self.erase_topic(cx, *topic));
     }
 
     fn deletions(&mut self, partitions: Vec<PartitionId>) -> Vec<StateRecord> {

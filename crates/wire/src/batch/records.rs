@@ -52,6 +52,12 @@ impl Records {
         }
     }
 
+    /// Bytes of the payload, all of which every record of it keeps in memory.
+    #[must_use]
+    pub const fn payload_len(&self) -> usize {
+        self.payload.len()
+    }
+
     /// The next record, and where the one after it begins.
     fn read_record(&self) -> Result<(Record, usize), RecordFault> {
         let mut reader = Reader::new(&self.payload, self.at);
