@@ -20,8 +20,14 @@ use crate::input::{BodyReader, Json, Query, Topic, media_type, refuse_encoded, t
 use crate::reply::{self, Reply};
 use crate::route::NoQuery;
 
-/// The type of a body of many messages.
-const NDJSON: &str = "application/x-ndjson";
+/// The types of a body of many messages: none is registered, and these are all in use. A body that
+/// is not recognised as NDJSON would be one message, which nobody means who names any of them.
+const NDJSON: [&str; 4] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+];
 
 /// `POST /publish`: one message as JSON, answered with a receipt once it is on disk.
 pub(crate) async fn publish(
@@ -52,7 +58,7 @@ pub(crate) async fn records(
 ) -> Reply {
     let (parts, body) = request.into_parts();
     refuse_encoded(&parts.headers)?;
-    let is_many = media_type(&parts.headers).is_some_and(|media| media == NDJSON);
+    let is_many = media_type(&parts.headers).is_some_and(|media| NDJSON.contains(&media.as_str()));
     drop(parts);
     let reader = BodyReader::new(body, door.options().body_timeout);
     let partition = query.partition.map(PartitionIndex);

@@ -2,13 +2,13 @@
 
 use axum::Router;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::routing::{MethodRouter, delete, get, patch, post};
 use serde::Deserialize;
 
 use crate::door::Door;
 use crate::error::{Code, Refusal};
-use crate::input::check_path;
+use crate::input::{check_path, check_query};
 use crate::{admin, batches, groups, metrics, poll, publish, status, stream, ws};
 
 /// One method of one path.
@@ -102,7 +102,8 @@ pub(crate) fn router(door: Door) -> Router {
 /// What holds for every request: refuses what no route may see.
 pub(crate) fn check(request: &Parts) -> Result<(), Refusal> {
     check_path(&request.uri)?;
-    check_origin(&request.headers)
+    check_query(&request.uri)?;
+    check_site(&request.headers)
 }
 
 /// The path of the table that this path matches, for the metrics. A layer of the router would know
@@ -126,26 +127,39 @@ pub(crate) fn label(path: &str) -> &'static str {
         .map_or(UNMATCHED, |route| route.path)
 }
 
-/// Browsers name the page that sends a request. One of another site may not use a node that the
+/// Browsers say which page sends a request. One of another site may not use a node that the
 /// browser's machine happens to reach.
-fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return Ok(());
+fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_foreign = match headers.get(header::ORIGIN) {
+        Some(origin) => !is_origin_of(origin, headers.get(header::HOST)),
+        None => is_embedded_elsewhere(headers),
     };
+    if is_foreign {
+        return Err(Refusal::new(
+            Code::CrossOrigin,
+            "pages of other sites may not use this node",
+        ));
+    }
+    Ok(())
+}
+
+fn is_origin_of(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
     let authority = origin
         .to_str()
         .ok()
         .and_then(|origin| origin.split_once("://"));
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    match (authority, host) {
-        (Some((_, authority)), Some(host)) if authority.eq_ignore_ascii_case(host) => Ok(()),
-        _ => Err(Refusal::new(
-            Code::CrossOrigin,
-            "pages of other sites may not use this node",
-        )),
-    }
+    let host = host.and_then(|host| host.to_str().ok());
+    matches!((authority, host), (Some((_, authority)), Some(host)) if authority.eq_ignore_ascii_case(host))
+}
+
+/// An image or a script of a page has no origin, and a poll has effects: it joins groups and commits.
+/// What browsers do say is that the page is of another site (Fetch Metadata, W3C). A person who
+/// follows a link is welcome.
+fn is_embedded_elsewhere(headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
+    let is_elsewhere = says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site");
+    let is_link = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    is_elsewhere && !is_link
 }
 
 #[cfg(test)]

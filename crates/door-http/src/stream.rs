@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use futures_util::stream;
 use serde::Serialize;
 
@@ -46,10 +46,10 @@ pub(crate) async fn stream(
         "text/event-stream",
         Body::from_stream(events),
     );
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that would hold the stream back to fill a buffer.
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 

@@ -18,7 +18,7 @@ use model::{PartitionIndex, TopicName};
 
 use crate::convert::{gap_answer, line_record, record_answer};
 use crate::door::Door;
-use crate::dto::{PublishLine, SocketFrame};
+use crate::dto::{PublishLine, Receipt, SocketFrame};
 use crate::error::{Code, Refusal};
 use crate::follow::{FollowQuery, Follower, Item};
 use crate::input::{Query, Topic, json_refusal};
@@ -28,6 +28,8 @@ use crate::serve::Seat;
 
 /// Messages of one client that may wait for their receipts.
 const UNACKNOWLEDGED_MAX: usize = 64;
+/// No more is read from a client while messages of this size wait.
+const UNACKNOWLEDGED_BYTES_MAX: usize = 4 << 20;
 /// Records sent before receipts and incoming frames get their turn.
 const RECORDS_PER_TURN: usize = 64;
 /// Heartbeats without a sign of life after which a client counts as gone.
@@ -58,6 +60,7 @@ pub(crate) async fn socket(
             follower,
             socket,
             unacknowledged: FuturesOrdered::new(),
+            unacknowledged_bytes: 0,
             heard: Instant::now(),
         };
         conversation.run().await;
@@ -66,7 +69,12 @@ pub(crate) async fn socket(
     }))
 }
 
-type Outcome = Result<crate::dto::Receipt, Refusal>;
+/// What became of a message.
+struct Acknowledged {
+    outcome: Result<Receipt, Refusal>,
+    /// Size of the message.
+    bytes: usize,
+}
 
 struct Conversation {
     door: Door,
@@ -74,7 +82,8 @@ struct Conversation {
     follower: Follower,
     socket: WebSocket,
     /// Publishes under way, in the order in which they came.
-    unacknowledged: FuturesOrdered<BoxFuture<'static, Outcome>>,
+    unacknowledged: FuturesOrdered<BoxFuture<'static, Acknowledged>>,
+    unacknowledged_bytes: usize,
     /// When the client was last heard of.
     heard: Instant,
 }
@@ -82,7 +91,7 @@ struct Conversation {
 /// What the loop waits for.
 enum Event {
     Received(Option<Result<Message, axum::Error>>),
-    Acknowledged(Outcome),
+    Acknowledged(Acknowledged),
     Followed(Result<bool, broker::FetchError>),
     Closing,
 }
@@ -98,10 +107,7 @@ impl Conversation {
     async fn turn(&mut self) -> Result<(), Over> {
         match self.next_event().await {
             Event::Received(message) => self.on_message(message).await?,
-            Event::Acknowledged(Ok(receipt)) => {
-                self.feed(&SocketFrame::Receipt { receipt }).await?;
-            }
-            Event::Acknowledged(Err(refusal)) => self.feed_error(refusal).await?,
+            Event::Acknowledged(acknowledged) => self.on_acknowledged(acknowledged).await?,
             Event::Followed(Ok(true)) => self.feed_records().await?,
             Event::Followed(Ok(false)) => self.on_silence().await?,
             Event::Followed(Err(error)) => {
@@ -118,11 +124,16 @@ impl Conversation {
     }
 
     async fn next_event(&mut self) -> Event {
-        let has_room = self.unacknowledged.len() < UNACKNOWLEDGED_MAX;
+        let has_room = self.unacknowledged.len() < UNACKNOWLEDGED_MAX
+            && self.unacknowledged_bytes < UNACKNOWLEDGED_BYTES_MAX;
+        if !has_room {
+            // It is not the client that is silent: nobody listens.
+            self.heard = Instant::now();
+        }
         let heartbeat = self.door.options().heartbeat;
         tokio::select! {
             message = self.socket.recv(), if has_room => Event::Received(message),
-            Some(outcome) = self.unacknowledged.next() => Event::Acknowledged(outcome),
+            Some(message) = self.unacknowledged.next() => Event::Acknowledged(message),
             followed = self.follower.fill(heartbeat) => Event::Followed(followed),
             () = self.door.closing() => Event::Closing,
         }
@@ -145,19 +156,37 @@ impl Conversation {
             }
             // The library answers pings by itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Over),
+            Some(Ok(Message::Close(_))) => {
+                // The library has the answer ready. A client that is sent none must take the end
+                // for a fault.
+                let _ = self.socket.flush().await;
+                Err(Over)
+            }
+            Some(Err(_)) | None => Err(Over),
+        }
+    }
+
+    async fn on_acknowledged(&mut self, message: Acknowledged) -> Result<(), Over> {
+        self.unacknowledged_bytes = self.unacknowledged_bytes.saturating_sub(message.bytes);
+        match message.outcome {
+            Ok(receipt) => self.feed(&SocketFrame::Receipt { receipt }).await,
+            Err(refusal) => self.feed_error(refusal).await,
         }
     }
 
     /// Receipts and refusals come in the order of the messages, so a refusal waits its turn too.
     fn publish(&mut self, text: Utf8Bytes) {
         let (door, topic) = (self.door.clone(), self.topic.clone());
-        self.unacknowledged.push_back(match parse(text, &topic) {
-            Ok((partition, record)) => {
-                Box::pin(async move { publish_one(&door, topic, partition, record).await })
-            }
-            Err(refusal) => Box::pin(std::future::ready(Err(refusal))),
-        });
+        let bytes = text.len();
+        self.unacknowledged_bytes += bytes;
+        let parsed = parse(text, &topic);
+        self.unacknowledged.push_back(Box::pin(async move {
+            let outcome = match parsed {
+                Ok((partition, record)) => publish_one(&door, topic, partition, record).await,
+                Err(refusal) => Err(refusal),
+            };
+            Acknowledged { outcome, bytes }
+        }));
     }
 
     async fn feed_records(&mut self) -> Result<(), Over> {

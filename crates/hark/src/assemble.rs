@@ -20,6 +20,9 @@ pub(crate) use node::start;
 
 use crate::exit::{Exit, Failure, Outcome, While as _};
 
+/// The name of a node that was given none.
+pub(crate) const NODE_NAME_DEFAULT: &str = "node";
+
 /// Everything that is decided before anything is opened.
 #[derive(Debug)]
 pub(crate) struct NodePlan {

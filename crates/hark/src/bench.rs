@@ -121,7 +121,7 @@ async fn measure(args: &BenchArgs, settings: &Settings) -> Outcome<Report> {
         dir: args.dir.clone(),
         report: Report::new(&limits),
         limits,
-        server: settings.server_given.clone(),
+        server: settings.server_on_command_line.clone(),
     };
     match &args.what {
         What::Disk => {}

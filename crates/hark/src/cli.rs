@@ -3,7 +3,8 @@
 //! Every option has a variable of the environment, `HARK_…`, written beside it. Only `--yes` has
 //! none: a confirmation that was given yesterday is no confirmation.
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bench;
 use crate::commands::{completions, group, publish, serve, subscribe, topic};
@@ -47,7 +48,10 @@ pub(crate) enum Command {
 
 /// Reads the command line and the environment; ends the process with code 2 when they are wrong.
 pub(crate) fn parse() -> Cli {
-    Cli::parse()
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.common.names_server = matches.value_source("server") == Some(ValueSource::CommandLine);
+    cli
 }
 
 /// What `hark` alone does.

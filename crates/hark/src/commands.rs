@@ -10,11 +10,13 @@ pub(crate) mod topic;
 
 use std::future::Future;
 
+use inquire::InquireError;
+
 use crate::bench;
 use crate::cli::Command;
 use crate::client::Client;
 use crate::config::Settings;
-use crate::exit::{Outcome, While as _};
+use crate::exit::{Exit, Failure, Outcome, While as _};
 use crate::output::Out;
 
 /// What a command that talks to a node works with.
@@ -40,6 +42,16 @@ pub(crate) fn run(command: Command, settings: Settings) -> Outcome {
     }
 }
 
+/// What a person answered at a prompt. Ctrl-C and Escape end the command, and are no fault.
+fn answered<T>(answer: Result<T, InquireError>) -> Outcome<T> {
+    answer.map_err(|error| match error {
+        InquireError::OperationInterrupted | InquireError::OperationCanceled => {
+            Failure::new(Exit::Interrupted, "interrupted")
+        }
+        error => Failure::failed(format!("cannot ask: {error}")),
+    })
+}
+
 /// A client needs one thread and nothing more.
 fn with_client<F: Future<Output = Outcome>>(
     settings: &Settings,
@@ -57,4 +69,21 @@ fn with_client<F: Future<Output = Outcome>>(
     // A thread that still waits for the keyboard must not hold the process.
     runtime.shutdown_background();
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_that_is_left_ends_like_ctrl_c() {
+        let cases = [
+            (InquireError::OperationInterrupted, Exit::Interrupted),
+            (InquireError::OperationCanceled, Exit::Interrupted),
+            (InquireError::NotTTY, Exit::Failed),
+        ];
+        for (error, exit) in cases {
+            assert_eq!(answered::<()>(Err(error)).unwrap_err().exit, exit);
+        }
+    }
 }

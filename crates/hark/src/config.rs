@@ -23,6 +23,9 @@ pub(crate) struct CommonOptions {
     /// How to reach a node.
     #[command(flatten)]
     pub client: ClientOptions,
+    /// Whether the server stands on the command line itself.
+    #[arg(skip)]
+    pub names_server: bool,
 }
 
 /// How to reach a node and how to show what it says: options and keys of the table `[client]`.
@@ -53,8 +56,9 @@ pub(crate) struct Settings {
     pub serve: ServeOptions,
     /// The servers to talk to, as one text.
     pub server: String,
-    /// The same, if somebody named them.
-    pub server_given: Option<String>,
+    /// The same, if they stand on the command line itself: for what must not be done to the server
+    /// that somebody named once for all commands.
+    pub server_on_command_line: Option<String>,
     /// How to show.
     pub format: Format,
 }
@@ -68,11 +72,13 @@ impl Settings {
             .map(ConfigFile::read)
             .transpose()?
             .unwrap_or_default();
-        let server = common.client.server.or(file.client.server);
+        let given = common.client.server;
+        let server_on_command_line = given.clone().filter(|_| common.names_server);
+        let server = given.or(file.client.server);
         Ok(Self {
             serve: file.serve,
-            server: server.clone().unwrap_or_else(|| SERVER_DEFAULT.to_owned()),
-            server_given: server,
+            server: server.unwrap_or_else(|| SERVER_DEFAULT.to_owned()),
+            server_on_command_line,
             format: common
                 .client
                 .output
@@ -119,6 +125,7 @@ mod tests {
         Settings::load(CommonOptions {
             config: Some(file.path().to_owned()),
             client,
+            names_server: false,
         })
     }
 

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                output::note(&format!("hark: {}", text::escaped_lines(&failure.message)));
+                output::note(&format!("hark: {}", failure.message));
             }
             failure.exit.into()
         }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Outcome, While as _};
-use crate::text::escaped;
+use crate::text::{escaped, escaped_json, escaped_lines};
 
 /// How to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
@@ -61,7 +61,12 @@ impl Out {
     /// One line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Outcome {
         let text = serde_json::to_string(value).while_doing("write JSON")?;
-        self.line(&text)
+        if self.terminal {
+            // JSON itself lets some characters stand that a terminal obeys.
+            self.line(&escaped_json(&text))
+        } else {
+            self.line(&text)
+        }
     }
 
     /// One line (or several) as it is.
@@ -136,10 +141,11 @@ fn aligned(row: &[String], widths: &[usize]) -> String {
     cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
-/// Says something to the person beside the output: progress, warnings, what happens next.
+/// Says something to the person beside the output: progress, warnings, what happens next. What a
+/// server said may be part of it, so it is made harmless.
 pub(crate) fn note(text: &str) {
     // There is nobody to tell that standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", escaped_lines(text));
 }
 
 #[cfg(test)]

@@ -25,8 +25,25 @@ pub(crate) fn escaped_lines(text: &str) -> String {
     text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
+/// The same for one line of JSON, which stays JSON: what is dangerous stands inside of its strings.
+pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(is_dangerous) {
+        return Cow::Borrowed(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if is_dangerous(character) {
+            let written = write!(safe, "\\u{:04x}", u32::from(character));
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        } else {
+            safe.push(character);
+        }
+    }
+    Cow::Owned(safe)
+}
+
 fn is_dangerous(character: char) -> bool {
-    let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || (character.is_control() && character != '\t')
 }
 
@@ -60,5 +77,20 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(escaped(text), expected);
         }
+    }
+
+    #[test]
+    fn json_stays_json_and_means_the_same() {
+        let value = serde_json::json!({"\u{9b}k": "\u{1b}[2J \u{9b}2J \u{7f} \u{202e} \u{fc}"});
+        let json = escaped_json(&value.to_string()).into_owned();
+        assert_eq!(
+            json,
+            "{\"\\u009bk\":\"\\u001b[2J \\u009b2J \\u007f \\u202e \u{fc}\"}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&json).unwrap(),
+            value
+        );
+        assert!(matches!(escaped_json("{}"), Cow::Borrowed("{}")));
     }
 }

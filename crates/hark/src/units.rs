@@ -18,7 +18,10 @@ pub(crate) struct Size(pub u64);
 
 /// A size in a file may be a plain number.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a size is a whole number of bytes, or a text such as '64MiB'"
+)]
 enum Scalar {
     Number(u64),
     Text(String),

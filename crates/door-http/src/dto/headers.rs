@@ -1,5 +1,6 @@
 //! A record's headers as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Error, MapAccess, Visitor};
@@ -40,11 +41,29 @@ impl Headers {
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The names in the order of their first values, each with all of its values. A name is looked
+    /// up, not searched for: one answer may hold thousands of records with a thousand names each.
+    fn by_name(&self) -> Vec<(&str, Vec<&HeaderValue>)> {
+        let mut places = BTreeMap::new();
+        let mut names: Vec<(&str, Vec<&HeaderValue>)> = Vec::new();
+        for (name, value) in &self.0 {
+            let place = *places.entry(name.as_str()).or_insert(names.len());
+            match names.get_mut(place) {
+                Some((_, values)) => values.push(value),
+                None => names.push((name, vec![value])),
+            }
+        }
+        names
+    }
 }
 
 /// What stands behind one name in the text.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a header's value is a string, null, {\"base64\": …} or a list of those"
+)]
 enum OneOrMany {
     One(HeaderValue),
     Many(Vec<HeaderValue>),
@@ -52,16 +71,12 @@ enum OneOrMany {
 
 impl Serialize for Headers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (at, (name, value)) in self.0.iter().enumerate() {
-            let seen_before = self.0.iter().take(at).any(|(earlier, _)| earlier == name);
-            if seen_before {
-                continue;
-            }
-            let of_name = self.0.iter().skip(at).filter(|(other, _)| other == name);
-            match of_name.clone().count() {
-                1 => map.serialize_entry(name, value)?,
-                _ => map.serialize_entry(name, &of_name.map(|(_, v)| v).collect::<Vec<_>>())?,
+        let names = self.by_name();
+        let mut map = serializer.serialize_map(Some(names.len()))?;
+        for (name, values) in names {
+            match values.as_slice() {
+                [value] => map.serialize_entry(name, value)?,
+                values => map.serialize_entry(name, values)?,
             }
         }
         map.end()
@@ -90,9 +105,9 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-        let mut headers = Headers::default();
+        let (mut headers, mut names) = (Headers::default(), BTreeSet::new());
         while let Some(name) = map.next_key::<String>()? {
-            if headers.0.last().is_some_and(|(last, _)| *last == name) || headers.has(&name) {
+            if !names.insert(name.clone()) {
                 return Err(A::Error::custom(
                     "a header is named twice; give it a list of values",
                 ));
@@ -106,11 +121,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
 }
 
 impl Headers {
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(other, _)| other == name)
-    }
-
-    /// Bounded by the limit on headers, which also bounds the search for a name given twice.
+    /// Bounded by the limit on headers.
     fn extend(&mut self, name: String, values: OneOrMany) -> Result<(), String> {
         match values {
             OneOrMany::One(value) => self.0.push((name, value)),

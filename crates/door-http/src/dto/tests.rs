@@ -54,6 +54,14 @@ fn a_message_is_text_or_null_and_never_left_out() {
             r#"{"message":"a","headers":{"x":"1","x":"2"}}"#,
             "named twice",
         ),
+        (
+            r#"{"message":"a","headers":{"x":[],"x":"2"}}"#,
+            "named twice",
+        ),
+        (
+            r#"{"message":"a","headers":{"x":5}}"#,
+            "a header's value is a string",
+        ),
     ];
     for (text, expected) in cases {
         let error = line(text).unwrap_err();
@@ -68,6 +76,20 @@ fn headers_keep_order_and_repeats() {
     let names: Vec<&str> = headers.0.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["z", "a", "a", "a", "e"]);
     assert_eq!(serde_json::to_string(&headers).unwrap(), text);
+}
+
+#[test]
+fn as_many_headers_as_a_record_may_have_keep_their_order() {
+    let names = (0..model::limits::RECORD_HEADERS_MAX).rev();
+    let entries: Vec<String> = names.map(|n| format!("\"{n}\":\"{n}\"")).collect();
+    let text = format!("{{{}}}", entries.join(","));
+    let headers: Headers = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&headers).unwrap(), text);
+
+    // Values of one name need not stand side by side in a record; in JSON they do.
+    let apart = ["a", "b", "a"].map(|name| (name.to_owned(), HeaderValue::Null));
+    let text = serde_json::to_string(&Headers(apart.into())).unwrap();
+    assert_eq!(text, r#"{"a":[null,null],"b":null}"#);
 }
 
 #[test]

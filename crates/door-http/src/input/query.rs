@@ -81,3 +81,59 @@ pub(crate) fn check_path(uri: &Uri) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+/// Refuses a query whose escapes are not UTF-8. The parser would put a replacement character in
+/// their place: two keys that differ would become one.
+pub(crate) fn check_query(uri: &Uri) -> Result<(), Refusal> {
+    let query = uri.query().unwrap_or_default();
+    if query.contains('%') && String::from_utf8(unescaped(query.as_bytes())).is_err() {
+        let message = "the query is not UTF-8; a key that is no text travels as base64 in JSON";
+        return Err(Refusal::new(Code::InvalidQuery, message));
+    }
+    Ok(())
+}
+
+/// The bytes that percent-encoded text stands for. A `%` without two digits stands for itself.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let escape = match rest {
+            [b'%', high, low, after @ ..] => digit(*high).zip(digit(*low)).map(|at| (at, after)),
+            _ => None,
+        };
+        let (byte, after) = match escape {
+            Some(((high, low), after)) => (high << 4 | low, after),
+            None => (*first, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoded_text_is_read_as_bytes() {
+        let cases: [(&str, &[u8]); 6] = [
+            ("", b""),
+            ("a=b+c", b"a=b+c"),
+            ("%41%e2%82%AC", "A€".as_bytes()),
+            ("%ff", b"\xff"),
+            ("100%&%4", b"100%&%4"),
+            ("%zz%+1", b"%zz%+1"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(unescaped(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -25,6 +25,18 @@ const TURNED_AWAY_AT_ONCE_MAX: usize = 32;
 /// "Too many open files", of the process and of the system: the same on every Unix.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+
+/// What a failed accept tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// A client that is gone already; nothing is wrong here.
+    OneClient,
+    /// There is no file descriptor left.
+    Descriptors,
+    /// The system lacks something else.
+    Node,
+}
+
 pub(super) struct Acceptor {
     listener: TcpListener,
     door: Door,
@@ -96,11 +108,17 @@ impl Acceptor {
     }
 
     async fn recover(&mut self, error: &io::Error) {
-        let is_shortage = matches!(error.raw_os_error(), Some(EMFILE | ENFILE));
-        if !is_shortage {
-            // A client that gave up before it was accepted; nothing is wrong here.
-            tracing::debug!(%error, "accept failed");
-            return tokio::task::yield_now().await;
+        match trouble(error) {
+            Trouble::OneClient => {
+                tracing::debug!(%error, "a client gave up before it was accepted");
+                return tokio::task::yield_now().await;
+            }
+            Trouble::Node => {
+                // Memory, mostly. The next accept would fail the same way at once.
+                tracing::warn!(%error, "accept failed");
+                return tokio::time::sleep(BACK_OFF).await;
+            }
+            Trouble::Descriptors => {}
         }
         tracing::warn!(%error, "no file descriptor left for a connection");
         if self.spare.take().is_none() || self.turn_away().await == 0 {
@@ -120,6 +138,23 @@ impl Acceptor {
             }
         }
         TURNED_AWAY_AT_ONCE_MAX
+    }
+}
+
+fn trouble(error: &io::Error) -> Trouble {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
+        NetworkDown, NetworkUnreachable, TimedOut,
+    };
+    match (error.raw_os_error(), error.kind()) {
+        (Some(EMFILE | ENFILE), _) => Trouble::Descriptors,
+        // Linux passes on what the network said of the connection that was waiting (accept(2)).
+        (
+            _,
+            ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | Interrupted
+            | NetworkDown | NetworkUnreachable | TimedOut,
+        ) => Trouble::OneClient,
+        _ => Trouble::Node,
     }
 }
 
@@ -152,4 +187,31 @@ fn builder() -> http1::Builder {
         // The connection's own timers stand in for it: they know more of its state.
         .header_read_timeout(None);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_client_that_is_gone_lets_the_next_accept_follow_at_once() {
+        const ENOMEM: i32 = 12;
+        let cases = [
+            (
+                io::Error::from(io::ErrorKind::ConnectionAborted),
+                Trouble::OneClient,
+            ),
+            (
+                io::Error::from(io::ErrorKind::NetworkDown),
+                Trouble::OneClient,
+            ),
+            (io::Error::from_raw_os_error(EMFILE), Trouble::Descriptors),
+            (io::Error::from_raw_os_error(ENFILE), Trouble::Descriptors),
+            (io::Error::from_raw_os_error(ENOMEM), Trouble::Node),
+            (io::Error::other("?"), Trouble::Node),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(trouble(&error), expected, "{error}");
+        }
+    }
 }

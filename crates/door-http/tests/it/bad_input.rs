@@ -235,15 +235,51 @@ async fn paths_and_methods() {
                 403,
                 "cross_origin",
             ),
+            case(
+                "an image of another site",
+                "GET /poll?topic=t&group=g&consumer=c&auto_commit=true HTTP/1.1\r\n{H}sec-fetch-site: cross-site\r\nsec-fetch-mode: no-cors\r\nsec-fetch-dest: image\r\n\r\n",
+                403,
+                "cross_origin",
+            ),
+            case(
+                "a frame in a page of another port",
+                "GET /poll?topic=t HTTP/1.1\r\n{H}sec-fetch-site: same-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: iframe\r\n\r\n",
+                403,
+                "cross_origin",
+            ),
         ],
     )
     .await;
-    let same_site = "GET /healthz HTTP/1.1\r\nhost: localhost:7070\r\norigin: http://localhost:7070\r\nconnection: close\r\n\r\n";
-    assert!(
-        node.raw(same_site.as_bytes())
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
+    let welcome = [
+        "host: localhost:7070\r\norigin: http://localhost:7070",
+        "host: a\r\nsec-fetch-site: same-origin\r\nsec-fetch-mode: cors\r\nsec-fetch-dest: empty",
+        "host: a\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document",
+    ];
+    for headers in welcome {
+        let request = format!("GET /healthz HTTP/1.1\r\n{headers}\r\nconnection: close\r\n\r\n");
+        let answer = node.raw(request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{headers}: {answer}");
+    }
+}
+
+/// What HTTP asks of an answer beside its status.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_say_what_would_do() {
+    let node = node_with(options()).await;
+    let cases = [
+        ("DELETE /publish", "allow: POST"),
+        ("PUT /admin/topics/t", "allow: GET,HEAD,PATCH,DELETE"),
+        ("GET /topics/t/ws", "upgrade: websocket"),
+        ("GET /status", "cache-control: no-store"),
+    ];
+    for (request, header) in cases {
+        let request = format!("{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = node.raw(request.as_bytes()).await;
+        assert!(
+            answer.lines().any(|line| line == header),
+            "{header}: {answer}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -287,6 +323,12 @@ async fn query_parameters() {
                 "invalid_query",
             ),
             get("none at all", "/poll?topic=t&max=0", 400, "invalid_query"),
+            case(
+                "a key that is no text",
+                "POST /topics/t/records?key=%ff HTTP/1.1\r\n{H}\r\n",
+                400,
+                "invalid_query",
+            ),
             get(
                 "a huge number",
                 "/poll?topic=t&max=99999999999999999999",

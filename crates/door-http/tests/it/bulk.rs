@@ -30,6 +30,27 @@ async fn lines_are_published_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_name_of_ndjson_means_many_messages() {
+    let node = node().await;
+    for media in [
+        "application/ndjson",
+        "application/jsonl; charset=utf-8",
+        "Application/X-JsonLines",
+    ] {
+        let request = node
+            .request(Method::POST, "/topics/t/records")
+            .header("content-type", media)
+            .body("{\"message\":\"a\"}\n{\"message\":\"b\"}\n");
+        let (status, receipt) = answer(request).await;
+        assert_eq!(
+            (status, &receipt["count"]),
+            (200, &json!(2)),
+            "{media}: {receipt}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_lines_are_no_fault() {
     let node = node().await;
     let (status, receipt) = send(&node, "/topics/t/records", "\n\n").await;

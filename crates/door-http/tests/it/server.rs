@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use door_http::ServerOptions;
 use reqwest::Method;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,8 +15,9 @@ use crate::node::{Node, PATIENCE, answer, messages, node, node_with, waiting_pol
 
 /// How long a connection lives that sends `piece` again and again.
 async fn lifetime(node: &Node, first: &[u8], piece: &[u8]) -> Duration {
-    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    // Before the connection: the node may count from a moment at which the client has yet to wake up.
     let started = Instant::now();
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
     stream.write_all(first).await.unwrap();
     let mut buf = [0; 1024];
     loop {
@@ -75,6 +77,8 @@ async fn waiting_is_not_idling() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_waiting_polls_all_get_the_record() {
     const POLLS: usize = 500;
+    // Both ends of each connection are here, and other tests run beside this one.
+    allow_open_files(4 * POLLS as u64);
     let node = node().await;
     node.publish("t", "old").await;
     let polls: Vec<_> = (0..POLLS)
@@ -91,6 +95,21 @@ async fn five_hundred_waiting_polls_all_get_the_record() {
         assert_eq!((status, messages(&polled)), (200, vec!["news"]));
     }
     assert_eq!(node.broker.counters().polls_waiting, 0);
+}
+
+/// Lets this process, and those it starts, have `wanted` files and connections open: many systems
+/// begin with 1,024 and allow more to whoever asks.
+fn allow_open_files(wanted: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.current.map(|current| current.max(wanted)),
+        ..limit
+    };
+    let outcome = setrlimit(Resource::Nofile, raised);
+    assert!(
+        outcome.is_ok(),
+        "this test needs {wanted} open files; allow them with: ulimit -Hn {wanted}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

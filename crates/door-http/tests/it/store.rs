@@ -1,7 +1,7 @@
-//! A real log that can be told to refuse appends.
+//! A real log that can be told to refuse appends, or to hold them back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 
 use model::{Offset, PartitionId, Timestamp};
 use seglog::{
@@ -10,10 +10,17 @@ use seglog::{
 };
 use wire::Batch;
 
-#[derive(Debug)]
 pub(crate) struct FaultyStore {
     log: LogStore,
     mood: AtomicU8,
+    /// Appends that came while they were to be held, in order.
+    held: Mutex<Vec<(PartitionId, Batch, Done)>>,
+}
+
+impl std::fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FaultyStore").finish_non_exhaustive()
+    }
 }
 
 /// How appends are answered.
@@ -23,6 +30,8 @@ pub(crate) enum Mood {
     Well,
     Full,
     Failed,
+    /// Not yet: once all is well again.
+    Held,
 }
 
 impl FaultyStore {
@@ -38,18 +47,26 @@ impl FaultyStore {
         Arc::new(Self {
             log,
             mood: AtomicU8::new(Mood::Well as u8),
+            held: Mutex::default(),
         })
     }
 
     pub(crate) fn set(&self, mood: Mood) {
+        let mut held = self.held.lock().unwrap();
         self.mood.store(mood as u8, Ordering::SeqCst);
+        if matches!(mood, Mood::Well) {
+            for (partition, batch, done) in held.drain(..) {
+                Store::append(&self.log, partition, batch, done).unwrap();
+            }
+        }
     }
 
     fn mood(&self) -> Mood {
         match self.mood.load(Ordering::SeqCst) {
             0 => Mood::Well,
             1 => Mood::Full,
-            _ => Mood::Failed,
+            2 => Mood::Failed,
+            _ => Mood::Held,
         }
     }
 }
@@ -74,10 +91,15 @@ impl Store for FaultyStore {
     }
 
     fn append(&self, partition: PartitionId, batch: Batch, done: Done) -> Result<(), AppendError> {
+        let mut held = self.held.lock().unwrap();
         match self.mood() {
             Mood::Well => Store::append(&self.log, partition, batch, done),
             Mood::Full => Err(AppendError::Full),
             Mood::Failed => Err(AppendError::Stopped(WHY.to_owned())),
+            Mood::Held => {
+                held.push((partition, batch, done));
+                Ok(())
+            }
         }
     }
 
@@ -116,7 +138,7 @@ impl Store for FaultyStore {
 
     fn health(&self) -> Health {
         match self.mood() {
-            Mood::Well => Store::health(&self.log),
+            Mood::Well | Mood::Held => Store::health(&self.log),
             Mood::Full => Health::Full,
             Mood::Failed => Health::Failed(WHY.to_owned()),
         }

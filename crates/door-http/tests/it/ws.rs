@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::node::{Node, PATIENCE, node, node_with};
+use crate::store::Mood;
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -118,6 +119,45 @@ async fn a_silent_client_is_let_go() {
     );
     let answer = node.raw(request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+}
+
+/// A client that does not wait for its receipts is made to, before it fills the node's memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_so_many_bytes_wait_for_the_disk() {
+    const MESSAGES: usize = 60;
+    let node = node().await;
+    node.publish("t", "m").await;
+    let (mut sink, mut stream) = open(&node, "/topics/t/ws").await.split();
+    node.store.set(Mood::Held);
+    let mut sender = tokio::spawn(async move {
+        let message = json!({"message": "x".repeat(900_000)}).to_string();
+        for _ in 0..MESSAGES {
+            sink.send(Message::text(message.clone())).await.unwrap();
+        }
+        sink
+    });
+    let sent = tokio::time::timeout(Duration::from_millis(500), &mut sender).await;
+    assert!(sent.is_err(), "the node took all of it");
+    assert!(node.broker.counters().bytes_in_flight < 8 << 20);
+
+    node.store.set(Mood::Well);
+    let mut receipts = 0;
+    while receipts < MESSAGES {
+        let frame = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap();
+        let text = frame.unwrap().unwrap().into_text().unwrap();
+        receipts += usize::from(text.starts_with("{\"receipt\""));
+    }
+    drop(sender.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_closes_is_answered() {
+    let node = node().await;
+    node.publish("t", "m").await;
+    let mut socket = open(&node, "/topics/t/ws").await;
+    socket.close(None).await.unwrap();
+    let answer = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

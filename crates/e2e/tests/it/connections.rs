@@ -3,20 +3,23 @@
 use std::time::Duration;
 
 use e2e::Node;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::until;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+const SLOW_CLIENTS: u64 = 10_000;
 
 /// Ten thousand clients begin a request and never end it. Others are served meanwhile, and the
 /// node lets go of all ten thousand once their time for a request's head is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_slow_clients() {
+    allow_open_files(SLOW_CLIENTS + 1_000);
     let node = Node::start(&[]).await.unwrap();
     let mut slow = Vec::new();
-    for _ in 0..10_000 {
+    for _ in 0..SLOW_CLIENTS {
         let mut stream = TcpStream::connect(node.address()).await.unwrap();
         stream
             .write_all(b"GET /status HTTP/1.1\r\nhost:")
@@ -54,6 +57,21 @@ async fn out_of_file_descriptors() {
     })
     .await;
     assert!(node.is_running());
+}
+
+/// Lets this process, and those it starts, have `wanted` files and connections open: many systems
+/// begin with 1,024 and allow more to whoever asks.
+fn allow_open_files(wanted: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.current.map(|current| current.max(wanted)),
+        ..limit
+    };
+    let outcome = setrlimit(Resource::Nofile, raised);
+    assert!(
+        outcome.is_ok(),
+        "this test needs {wanted} open files; allow them with: ulimit -Hn {wanted}"
+    );
 }
 
 async fn publishes(node: &Node) -> bool {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::NODE_NAME_DEFAULT;
+
 /// Where a node is, and what to type next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Banner {
@@ -37,10 +39,20 @@ impl Banner {
         } else {
             "not encrypted"
         };
+        // A name that nobody gave says nothing.
+        let name = match self.node.as_str() {
+            NODE_NAME_DEFAULT => String::new(),
+            name => format!(", node {name}"),
+        };
+        let everywhere = if self.address.ip().is_unspecified() {
+            "every address, from here "
+        } else {
+            ""
+        };
         format!(
             "\
-Hark {version}, node {node}
-  listens on  {http}
+Hark {version}{name}
+  listens on  {everywhere}{http}
   data in     {data} ({store}, {encrypted})
 
 Try it from another terminal:
@@ -48,7 +60,6 @@ Try it from another terminal:
   follow      curl -N '{http}/topics/hello/stream?from=earliest'
   look        curl {http}/status",
             version = self.version,
-            node = self.node,
             http = self.http,
             data = self.data.display(),
             store = self.store,
@@ -68,7 +79,45 @@ pub(super) fn local_url(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
+
+    fn banner(node: &str, address: &str) -> Banner {
+        let address = address.parse().unwrap();
+        Banner {
+            node: node.to_owned(),
+            version: "1.2.3".to_owned(),
+            address,
+            http: local_url(address),
+            data: "/data".into(),
+            store: "log".to_owned(),
+            encrypted: false,
+        }
+    }
+
+    #[test]
+    fn it_reads_well() {
+        expect![[r#"
+            Hark 1.2.3
+              listens on  http://127.0.0.1:7070
+              data in     /data (log, not encrypted)
+
+            Try it from another terminal:
+              publish     curl http://127.0.0.1:7070/publish -d '{"topic":"hello","message":"world"}'
+              follow      curl -N 'http://127.0.0.1:7070/topics/hello/stream?from=earliest'
+              look        curl http://127.0.0.1:7070/status"#]]
+        .assert_eq(&banner(NODE_NAME_DEFAULT, "127.0.0.1:7070").text());
+        let named = banner("north", "0.0.0.0:80").text();
+        let head: Vec<&str> = named.lines().take(2).collect();
+        assert_eq!(
+            head,
+            [
+                "Hark 1.2.3, node north",
+                "  listens on  every address, from here http://127.0.0.1:80"
+            ]
+        );
+    }
 
     #[test]
     fn a_listener_on_all_addresses_is_reached_over_loopback() {

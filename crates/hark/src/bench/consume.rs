@@ -1,5 +1,8 @@
 //! Reading in process: what has settled, and the tail.
 
+mod files;
+
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Fetch};
@@ -64,43 +67,82 @@ pub(super) async fn run(session: &mut Session, args: &ConsumeArgs) -> Outcome {
     drop(broker);
     let broker = local::open(scratch.path()).await?;
 
-    let (settled, end) = read_settled(&broker, &load).await?;
-    let of_memory = |rate: f64| {
-        format!(
-            "{:.0} % of a memory copy",
-            100.0 * rate / session.limits.memory_copy
-        )
-    };
+    let settled = read_settled(&broker, &load, scratch.path()).await?;
+    let raw = settled.files.rate();
+    session
+        .report
+        .rate("machine: read segment files, uncached", raw, "");
     let name = format!("read {} of settled data", args.bytes);
-    session.report.rate(&name, settled, of_memory(settled));
+    let beside = format!("{:.0} % of the files", 100.0 * settled.hark.rate() / raw);
+    session.report.rate(&name, settled.hark.rate(), beside);
+    let end = settled.end;
     let load = Load {
         batches: BURST_BATCHES,
         ..load
     };
     let tail = read_tail(&broker, &load, end, args.bursts).await?;
-    session.report.rate("read the tail", tail, of_memory(tail));
+    let of_memory = 100.0 * tail / session.limits.memory_copy;
+    let beside = format!("{of_memory:.0} % of a memory copy");
+    session.report.rate("read the tail", tail, beside);
     broker.close().await;
     Ok(())
 }
 
-async fn read_settled(broker: &Broker, load: &Load) -> Outcome<(f64, Offset)> {
-    let bytes = load.batches * load.batch.bytes().len() as u64;
-    let bar = byte_bar("read", bytes);
-    let mut reader = Reader {
-        broker,
-        topic: &load.topic,
-        at: Offset::ZERO,
-    };
-    let started = Instant::now();
-    let mut read = 0;
-    while read < bytes {
-        let got = reader.step().await?;
-        bar.inc(got);
-        read += got;
+/// What reading the settled data took.
+struct Settled {
+    hark: Pace,
+    files: Pace,
+    end: Offset,
+}
+
+#[derive(Default)]
+struct Pace {
+    bytes: u64,
+    time: Duration,
+}
+
+impl Pace {
+    fn note(&mut self, bytes: u64, started: Instant) {
+        self.bytes += bytes;
+        self.time += started.elapsed();
     }
-    let rate = read as f64 / started.elapsed().as_secs_f64();
+
+    fn rate(&self) -> f64 {
+        self.bytes as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Reads every other segment through the broker, and the ones between as plain files. So both meet
+/// the disk in the same state, and neither finds what the other has left in some cache below.
+async fn read_settled(broker: &Broker, load: &Load, dir: &Path) -> Outcome<Settled> {
+    let bar = byte_bar("read", load.batches * load.batch.bytes().len() as u64);
+    let (mut hark, mut files) = (Pace::default(), Pace::default());
+    let segments = files::segments(dir).while_doing("list the segment files")?;
+    let ends = segments.iter().skip(1).map(|segment| segment.base);
+    let records = load.batches * u64::from(load.batch.header().record_count);
+    let end = Offset::ZERO.saturating_add(records);
+    for (number, (segment, next)) in segments.iter().zip(ends.chain([end])).enumerate() {
+        let started = Instant::now();
+        if number % 2 == 0 {
+            let mut reader = Reader {
+                broker,
+                topic: &load.topic,
+                at: segment.base,
+            };
+            let mut bytes = 0;
+            while reader.at < next {
+                bytes += reader.step().await?;
+            }
+            hark.note(bytes, started);
+            bar.inc(bytes);
+        } else {
+            let bytes = segment.read().while_doing("read a segment file")?;
+            files.note(bytes, started);
+            bar.inc(bytes);
+        }
+    }
     bar.finish_and_clear();
-    Ok((rate, reader.at))
+    Ok(Settled { hark, files, end })
 }
 
 /// Writes bursts, and reads each as soon as it is acknowledged; only the reading is timed.

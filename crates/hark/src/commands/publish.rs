@@ -23,8 +23,8 @@ use clap::Args;
 use door_http::dto::Receipt;
 use model::{Header, PartitionIndex, Record, TopicName};
 
-use super::Context;
-use crate::exit::{Exit, Failure, Outcome, While as _};
+use super::{Context, answered};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Table;
 use crate::units::Span;
 use courier::Courier;
@@ -36,6 +36,7 @@ pub(crate) struct PublishArgs {
     /// The topic; asked for at a terminal when left out.
     topic: Option<TopicName>,
     /// The message; when left out, every line of standard input is one.
+    #[arg(allow_negative_numbers = true)]
     message: Option<String>,
     /// Key of the message, or of all lines.
     #[arg(long, short, env = "HARK_PUB_KEY", conflicts_with = "key_separator")]
@@ -169,5 +170,5 @@ fn ask_topic() -> Outcome<TopicName> {
 }
 
 fn ask(question: &str) -> Outcome<String> {
-    inquire::Text::new(question).prompt().while_doing("ask")
+    answered(inquire::Text::new(question).prompt())
 }

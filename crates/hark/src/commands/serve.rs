@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use model::limits::{COMMIT_RETENTION_DEFAULT, DISK_READS_MAX};
 use serde::Deserialize;
 
-use crate::assemble::{self, Engine, Keys, NodePlan};
+use crate::assemble::{self, Engine, Keys, NODE_NAME_DEFAULT, NodePlan};
 use crate::config::Settings;
 use crate::exit::{Exit, Failure, Outcome, While as _};
 use crate::logging;
@@ -31,7 +32,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "HARK_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Address of the HTTP door; port 0 takes any free one [default: 127.0.0.1:7070].
-    #[arg(long, env = "HARK_HTTP", value_name = "ADDR")]
+    #[arg(long, env = "HARK_HTTP", value_name = "ADDR", value_parser = http_address)]
     pub http: Option<SocketAddr>,
     /// Storage engine; a data directory stays with the one it began with [default: log].
     #[arg(long, env = "HARK_STORE", value_name = "ENGINE")]
@@ -44,7 +45,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "HARK_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     pub encryption_key_file: Option<PathBuf>,
     /// Refuse to publish to a topic that does not exist, instead of making it.
-    #[arg(long, env = "HARK_NO_AUTO_CREATE_TOPICS")]
+    #[arg(long, env = "HARK_NO_AUTO_CREATE_TOPICS", value_parser = BoolishValueParser::new())]
     pub no_auto_create_topics: bool,
     /// Partitions of a topic whose maker does not say [default: 1].
     #[arg(long, env = "HARK_DEFAULT_PARTITIONS", value_name = "N")]
@@ -88,14 +89,24 @@ pub(crate) fn run(options: ServeOptions, settings: Settings) -> Outcome {
     assemble::make_directory(&plan)?;
     crate::files::raise_limit();
     let _last_lines = logging::start(&plan.data, &plan.name, &level)?;
-    node_runtime()?.block_on(live(plan, settings.format))
+    let runtime = node_runtime()?;
+    let outcome = runtime.block_on(live(plan, settings.format));
+    // A recovery that was interrupted goes on in its thread; it is as safe to end as by a crash.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// From the first file to the last.
 async fn live(plan: NodePlan, format: Format) -> Outcome {
-    // Listened for from the start, so that a signal during a long recovery is not lost.
-    let stop = StopSignal::new()?;
-    let node = assemble::start(plan).await?;
+    // Listened for from the start: a recovery may be long.
+    let mut stop = StopSignal::new()?;
+    let node = tokio::select! {
+        node = assemble::start(plan) => node?,
+        signal = stop.next() => {
+            tracing::info!(signal, "stopped before the start was done");
+            return Ok(());
+        }
+    };
     let mut out = Out::new(format);
     show_banner(&mut out, node.banner())?;
     let stopped = node.run_until(stop.received()).await;
@@ -129,7 +140,9 @@ impl ServeOptions {
 /// Fills in the defaults and refuses what makes no sense.
 pub(crate) fn plan(options: ServeOptions, key_text: Option<String>) -> Outcome<NodePlan> {
     let topic_defaults = topic_defaults(&options)?;
-    let name = options.node_name.unwrap_or_else(|| "node".to_owned());
+    let name = options
+        .node_name
+        .unwrap_or_else(|| NODE_NAME_DEFAULT.to_owned());
     check_name(&name)?;
     let keys = match (options.encryption_key_file, key_text) {
         (None, None) => Keys::None,
@@ -180,6 +193,12 @@ fn topic_defaults(options: &ServeOptions) -> Outcome<broker::TopicSettings> {
         Ok(()) => Ok(defaults),
         Err(error) => Err(Failure::config(format!("defaults for topics: {error}"))),
     }
+}
+
+fn http_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write IP:PORT, as in 127.0.0.1:7070, or 0.0.0.0:7070 for every address".to_owned()
+    })
 }
 
 /// The name becomes part of a file name.

@@ -12,13 +12,14 @@ use std::io::{IsTerminal as _, stdin};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use door_http::dto::TopicsAnswer;
 use model::TopicName;
 
 use self::show::Shower;
-use super::Context;
+use super::{Context, answered};
 use crate::client::{CallError, Patience, Request};
-use crate::exit::{Exit, Failure, Outcome, While as _};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{Format, note};
 use crate::units::Span;
 
@@ -43,10 +44,16 @@ pub(crate) struct SubscribeArgs {
     )]
     consumer: Option<String>,
     /// End after this many messages.
-    #[arg(long, short = 'n', env = "HARK_SUB_COUNT", value_name = "N")]
+    #[arg(
+        long,
+        short = 'n',
+        env = "HARK_SUB_COUNT",
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     count: Option<u64>,
     /// One line of JSON per message, with partition, offset, key and headers.
-    #[arg(long, env = "HARK_SUB_JSON")]
+    #[arg(long, env = "HARK_SUB_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
     /// Write the key and this text before each message (`\t` for the tab).
     #[arg(
@@ -195,12 +202,11 @@ async fn ask_topic(context: &Context) -> Outcome<TopicName> {
         .call(&Request::get(&["admin", "topics"]))
         .await?;
     let names: Vec<String> = answer.topics.into_iter().map(|topic| topic.name).collect();
-    let name = if names.is_empty() {
+    let name = answered(if names.is_empty() {
         inquire::Text::new("Topic:").prompt()
     } else {
         inquire::Select::new("Topic:", names).prompt()
-    };
-    let name = name.while_doing("ask")?;
+    })?;
     name.trim()
         .parse()
         .map_err(|error| Failure::usage(format!("'{name}': {error}")))

@@ -9,9 +9,9 @@ use door_http::dto::{
 };
 use model::TopicName;
 
-use super::Context;
+use super::{Context, answered};
 use crate::client::Request;
-use crate::exit::{Exit, Failure, Outcome, While as _};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Table;
 use crate::time::rfc3339;
 use crate::units::{Size, Span};
@@ -238,7 +238,7 @@ fn confirm(args: &DeleteArgs) -> Outcome {
         "All records of '{}' will be gone. Type its name to go on:",
         args.name
     );
-    let typed = inquire::Text::new(&question).prompt().while_doing("ask")?;
+    let typed = answered(inquire::Text::new(&question).prompt())?;
     if typed.trim() == args.name.as_str() {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{hark, run};
+use crate::support::{hark, nobody, run};
 
 /// The names of the results of one small run, and their values.
 fn measured(args: &[&str]) -> Vec<(String, f64)> {
@@ -29,6 +29,20 @@ fn measured(args: &[&str]) -> Vec<(String, f64)> {
         )
     };
     results.iter().map(row).collect()
+}
+
+/// It would fill a topic of the node that somebody works with.
+#[test]
+fn a_server_named_for_all_commands_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = hark(&["bench", "http", "--bytes", "1MB", "--limits-for", "20ms"]);
+    command.env("HARK_SERVER", nobody());
+    let answer = run(command.arg("--dir").arg(directory.path()));
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+
+    command.args(["--server", &nobody()]);
+    let answer = run(&mut command);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
 }
 
 #[test]

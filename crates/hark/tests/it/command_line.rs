@@ -40,8 +40,9 @@ fn alone_it_prints_the_help() {
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 10] = [
         &["frobnicate"],
+        &["sub", "t", "--count", "0"],
         &["serve", "--http", "nowhere"],
         &["serve", "--store", "tape"],
         &["topic", "create", "no/slash"],
@@ -56,6 +57,22 @@ fn a_wrong_command_line_ends_with_2() {
         assert_eq!(answer.code, Some(2), "{args:?}: {answer:?}");
         assert_eq!(answer.stdout, "", "{args:?}");
         assert!(!answer.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_read_is_answered_with_one_that_can() {
+    let answer = run(&mut hark(&["serve", "--http", "localhost:7070"]));
+    assert!(answer.stderr.contains("127.0.0.1:7070"), "{answer:?}");
+}
+
+#[test]
+fn a_switch_is_turned_on_in_the_environment_as_people_do() {
+    let server = nobody();
+    for (value, code) in [("1", 3), ("true", 3), ("no", 3), ("perhaps", 2)] {
+        let mut command = hark(&["sub", "t", "--server", &server]);
+        let answer = run(command.env("HARK_SUB_JSON", value));
+        assert_eq!(answer.code, Some(code), "{value}: {answer:?}");
     }
 }
 

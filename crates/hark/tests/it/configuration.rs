@@ -38,6 +38,7 @@ fn a_wrong_file_ends_with_78_and_names_file_and_key() {
         ("[serve]\nnode-name = '../up'", "node-name"),
         ("[serve]\nretention = '0s'", "retention must"),
         ("[serve]\nsegment-bytes = 1", "segment_bytes"),
+        ("[serve]\nsegment-bytes = true", "64MiB"),
         ("[serve]\nmax-message-bytes = '1TiB'", "max_message_bytes"),
         ("[serve]\nlog-level = 'a=b=c'", "log-level"),
         ("[serve\n", "line 1"),

@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use serde_json::json;
+use test_support::eventually;
 
-use crate::support::{Node, hark, node, run};
+use crate::support::{Bound, Node, hark, nobody, node, run};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn the_banner_says_where_it_is_and_what_to_type() {
@@ -73,6 +77,37 @@ fn a_signal_ends_it_in_order_and_nothing_is_lost() {
         again.ok(&["sub", "t", "--from", "earliest", "--count", "1"]),
         "kept\n"
     );
+}
+
+/// A start can take long, here for ever: the file that names the engine is a pipe without a writer.
+#[test]
+fn a_signal_ends_a_start_that_is_not_done() {
+    let data = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(data.path().join("ENGINE"))
+        .status();
+    assert!(made.unwrap().success());
+    let address = nobody().replace("http://", "");
+    let mut command = hark(&["serve", "--http", &address]);
+    command
+        .arg("--data")
+        .arg(data.path())
+        .stderr(std::process::Stdio::null());
+    let mut child = Bound(command.spawn().unwrap());
+    eventually("it starts", PATIENCE, || {
+        std::net::TcpStream::connect(&address).is_ok()
+    });
+    let mut kill = std::process::Command::new("kill");
+    let told = kill
+        .args(["-s", "TERM", &child.0.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    let mut ended = None;
+    eventually("it ends", PATIENCE, || {
+        ended = child.0.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
 
 #[test]

@@ -60,6 +60,18 @@ fn answer(output: Output) -> Answer {
     }
 }
 
+/// A process that does not outlive its test.
+#[derive(Debug)]
+pub(crate) struct Bound(pub(crate) Child);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct Node {

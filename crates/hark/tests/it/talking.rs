@@ -90,6 +90,16 @@ fn one_message_goes_in_and_comes_out() {
 }
 
 #[test]
+fn a_number_below_zero_is_a_message() {
+    let (_data, node) = node();
+    node.ok(&["pub", "t", "-5"]);
+    assert_eq!(
+        node.ok(&["sub", "t", "--from", "earliest", "-n", "1"]),
+        "-5\n"
+    );
+}
+
+#[test]
 fn lines_go_in_and_come_out_in_order_per_key() {
     let (data, node) = node();
     node.ok(&["topic", "create", "lines", "--partitions", "4"]);

@@ -41,8 +41,11 @@ pub(super) async fn run(reading: Reading, group: &str, args: &SubscribeArgs) -> 
     };
     match end {
         Ok(end) => {
-            member.commit().await;
-            member.leave().await;
+            tokio::select! {
+                () = member.say_goodbye() => {}
+                // Who presses Ctrl-C now does not want to wait for a node that does not answer.
+                _ = tokio::signal::ctrl_c() => {}
+            }
             member.reading.finish(end)
         }
         Err(failure) => Err(failure),
@@ -113,6 +116,11 @@ impl Member<'_> {
             return Ok(());
         }
         self.reading.retry.pause(error).await
+    }
+
+    async fn say_goodbye(&mut self) {
+        self.commit().await;
+        self.leave().await;
     }
 
     async fn commit(&mut self) {

@@ -54,7 +54,7 @@ impl Shower {
             gap.partition,
             gap.from,
             gap.to.saturating_sub(1),
-            crate::text::escaped(&gap.reason)
+            gap.reason
         ));
     }
 
