@@ -34,6 +34,9 @@ struct Mutant {
 const CRATES: [&str; 5] = ["model", "wire", "seglog", "sim", "test-support"];
 /// The copy's simulator, named apart from the real one, with which it shares the target directory.
 const BINARY: &str = "sim-mutant";
+/// Where the copied crates are, below the copy's root. Not `crates`: cargo knows a crate by its path
+/// in the workspace, and would take a planted bug, being newer, for the build of the real one.
+const FOLDER: &str = "planted";
 /// A mutant may hang instead of failing; that counts as not caught.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
@@ -154,30 +157,32 @@ impl Copy {
         };
         fs::create_dir_all(&copy.binaries)?;
         for name in CRATES {
-            let (from, to) = (
-                root.join("crates").join(name),
-                copy.root.join("crates").join(name),
-            );
+            let (from, to) = (root.join("crates").join(name), copy.path(name));
             if to.exists() {
                 fs::remove_dir_all(&to)?;
             }
             copy_tree(&from, &to).with_context(|| format!("copy {}", from.display()))?;
         }
-        rename_binary(&copy.root.join("crates/sim/Cargo.toml"))?;
+        rename_binary(&copy.path("sim/Cargo.toml"))?;
         let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
         fs::write(copy.root.join("Cargo.toml"), trimmed(&manifest))?;
         fs::copy(root.join("Cargo.lock"), copy.root.join("Cargo.lock"))?;
         Ok(copy)
     }
 
+    /// Where a file or folder below `crates/` is in the copy.
+    fn path(&self, of: &str) -> PathBuf {
+        self.root.join(FOLDER).join(of)
+    }
+
     fn pristine(&self, mutant: &Mutant) -> Result<String> {
-        let path = self.root.join("crates").join(mutant.file);
+        let path = self.path(mutant.file);
         fs::read_to_string(&path).with_context(|| format!("the table is stale: {}", path.display()))
     }
 
     /// Builds the copy with the mistake in it, takes the mistake out again, and starts the check.
     fn check(&self, mutant: &'static Mutant) -> Result<Verdict> {
-        let path = self.root.join("crates").join(mutant.file);
+        let path = self.path(mutant.file);
         let pristine = self.pristine(mutant)?;
         fs::write(&path, mutant.apply(&pristine)?)?;
         let built = self.build(mutant.name);
@@ -229,7 +234,9 @@ fn trimmed(manifest: &str) -> String {
         .lines()
         .filter(|line| !outside.iter().any(|key| line.starts_with(key)));
     let mut text = kept.collect::<Vec<_>>().join("\n");
-    text = text.replacen("[workspace]", "[workspace]\nmembers = [\"crates/*\"]", 1);
+    let members = format!("[workspace]\nmembers = [\"{FOLDER}/*\"]");
+    text = text.replacen("[workspace]", &members, 1);
+    text = text.replace("path = \"crates/", &format!("path = \"{FOLDER}/"));
     text.push('\n');
     text
 }

@@ -59,6 +59,15 @@ pub fn lock_directory(disk: &dyn Disk) -> Result<(), StoreError> {
     })
 }
 
+/// What the other engines say of a directory that holds a log of `engine`.
+pub(crate) fn made_by(disk: &dyn Disk, engine: &str) -> StoreError {
+    StoreError::Format(format!(
+        "{} holds a log made with --store {engine}; start with that, or choose another --data \
+         directory",
+        disk.name()
+    ))
+}
+
 /// One open file.
 pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Bytes in the file.

@@ -10,8 +10,8 @@
 //!    journal files that it covers are used again.
 //!
 //! Locks, in the order in which they may be taken: `checkpointing`, `settling`, `journal`, `queue`,
-//! `partitions`, then one partition's state, then one segment's. The first three are held across
-//! disk I/O, and no reader and no `append` ever takes them.
+//! `partitions`, then one partition's state, then `garbage` or one segment's state. The first three
+//! are held across disk I/O, and no reader and no `append` ever takes them.
 //!
 //! Where to start: `commit.rs`, `settle.rs`, `checkpoint.rs` are the steps; `recover.rs` is what a
 //! start makes of what they left; `group.rs` and `stored.rs` say what the bytes mean.
@@ -97,6 +97,8 @@ pub struct Log {
     files: Files,
     /// Groups with a smaller sequence number are covered by the checkpoint.
     covered: AtomicU64,
+    /// Sequence of the first group that this run may write.
+    first_sequence: u64,
     poison: Poison,
     closed: AtomicBool,
     wakes: Wakes,
@@ -199,6 +201,11 @@ impl Log {
     /// Sequence of the first group that the checkpoint does not cover.
     fn covered(&self) -> u64 {
         self.covered.load(Ordering::Acquire)
+    }
+
+    /// Whether a checkpoint covers all that the start found; before that nothing may be written.
+    fn has_begun(&self) -> bool {
+        self.covered() >= self.first_sequence
     }
 
     fn partition(&self, id: PartitionId) -> Option<Arc<Partition>> {

@@ -8,7 +8,8 @@
 //! file, syncs that, and starts the WAL over. It runs on the writer's thread, so that its errors
 //! are seen: one that fails leaves every commit in the WAL, and stops the store like any other
 //! failed sync. A power cut loses what was not committed, never what was; the next start reads the
-//! WAL again.
+//! WAL again, and copies it before it serves: after a failed sync the system may give back what the
+//! disk does not hold.
 //!
 //! To copy a running store, use SQLite's own means (`VACUUM INTO`, the backup API, a replicator);
 //! copying the one file without its WAL loses what was not checkpointed.
@@ -41,7 +42,7 @@ use model::{Offset, PartitionId, Timestamp};
 use parking_lot::Mutex;
 use wire::Batch;
 
-use crate::disk::lock_directory;
+use crate::disk::{lock_directory, made_by};
 use crate::seal::{self, Sealer};
 use crate::{
     AppendError, Bounds, Disk, Done, Frame, Health, PartitionSettings, ReadError, Store, StoreError,
@@ -107,6 +108,7 @@ impl SqliteStore {
         let connection = schema::open_writer(&path, &options)?;
         let has_records = schema::has_records(&connection)?;
         seal::check_or_create(&*disk, sealer.as_deref(), has_records)?;
+        writer::empty_wal(&connection)?;
         let shared = Arc::new(Shared::new(schema::load(&connection)?));
         let writer = Writer::new(connection, Arc::clone(&shared), Arc::clone(&disk), &options)?;
         let thread = std::thread::Builder::new().name("sqlite-writer".to_owned());
@@ -281,11 +283,7 @@ fn refuse_other_engine(disk: &dyn Disk) -> Result<(), StoreError> {
         .list("")
         .map_err(|source| io_error("list the data directory", source))?;
     if names.iter().any(|name| name == LOG_ENGINE_DIR) {
-        return Err(StoreError::Format(format!(
-            "{} holds a log made with --store log; start with that, or choose another --data \
-             directory",
-            disk.name()
-        )));
+        return Err(made_by(disk, "log"));
     }
     Ok(())
 }

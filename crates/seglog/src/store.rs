@@ -23,7 +23,8 @@ pub type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 ///   next offset back inside `done` is never overtaken.
 /// - A failed write or sync poisons the store: from then on every append fails and reads go on.
 /// - A full disk refuses appends with [`AppendError::Full`], keeps reads alive, and recovers by
-///   itself once there is space.
+///   itself once there is space. Changes of partitions are taken for as long as there is room for
+///   them, because some of them make room.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Makes these partitions, durably and at one go. One that exists already only gets the settings.
     fn create_partitions(

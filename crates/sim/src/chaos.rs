@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use seglog::disk::sim::{Crash, OpKind, Rng};
+use seglog::disk::sim::{Crash, OpKind, Rng, SimDisk};
 
 use crate::check::recovery::Found;
 use crate::check::{S3, Violation};
@@ -69,7 +69,7 @@ pub fn trace(seed: u64) -> Result<String, Violation> {
 
 fn live(driver: &mut Driver, seed: u64) -> Result<ChaosReport, Violation> {
     let mut rng = Rng::new(seed ^ 0xc4a0_5000);
-    let faults = Faults::draw(&mut rng);
+    let mut faults = Faults::draw(&mut rng);
     let mut report = ChaosReport::default();
     for (number, step) in plan::steps(seed, STEPS).into_iter().enumerate() {
         let lived = one_step(driver, step, &faults, &mut rng);
@@ -78,7 +78,8 @@ fn live(driver: &mut Driver, seed: u64) -> Result<ChaosReport, Violation> {
     }
     driver.disk.set_capacity(None);
     driver.disk.heal();
-    report.lives += revive(driver, &mut rng)?;
+    faults.space = false;
+    report.lives += revive(driver, &faults, &mut rng)?;
     driver.check_takes_appends()?;
     let found = driver.check_now()?;
     driver.check_acks()?;
@@ -97,17 +98,18 @@ fn one_step(
 ) -> Result<u64, Violation> {
     inject(driver, faults, rng);
     if matches!(step, Step::Reopen) {
-        // A start on a disk that refuses is refused too; that is another test's matter.
+        // A start on a disk that refuses is refused too; that is another test's matter. On a full
+        // one it must serve.
         driver.disk.heal();
-        driver.disk.set_capacity(None);
+        fill_before_a_start(&driver.disk, faults);
     }
     driver.step(step)?;
     if driver.has_stopped() {
         driver.check_ends()?;
-        return revive(driver, rng);
+        return revive(driver, faults, rng);
     }
     if faults.power && rng.chance(2) {
-        return power_cut(driver, rng).map(|()| 1);
+        return power_cut(driver, faults, rng).map(|()| 1);
     }
     if rng.chance(5) {
         driver.check_now_if_readable()?;
@@ -143,21 +145,21 @@ fn inject(driver: &Driver, faults: &Faults, rng: &mut Rng) {
 }
 
 /// A stopped store starts again, in the same machine or after a power cut.
-fn revive(driver: &mut Driver, rng: &mut Rng) -> Result<u64, Violation> {
+fn revive(driver: &mut Driver, faults: &Faults, rng: &mut Rng) -> Result<u64, Violation> {
     if !driver.has_stopped() {
         return Ok(0);
     }
     driver.disk.heal();
-    driver.disk.set_capacity(None);
     if rng.chance(50) {
-        return power_cut(driver, rng).map(|()| 1);
+        return power_cut(driver, faults, rng).map(|()| 1);
     }
+    fill_before_a_start(&driver.disk, faults);
     driver.restart()?;
     Ok(1)
 }
 
 /// The power fails, now and then again while the store recovers.
-fn power_cut(driver: &mut Driver, rng: &mut Rng) -> Result<(), Violation> {
+fn power_cut(driver: &mut Driver, faults: &Faults, rng: &mut Rng) -> Result<(), Violation> {
     let mut found = driver.disk.crash(pick(rng), rng.next());
     driver.bury()?;
     while rng.chance(25) {
@@ -165,7 +167,16 @@ fn power_cut(driver: &mut Driver, rng: &mut Rng) -> Result<(), Violation> {
         drop(engine::open(&found));
         found = found.crash(pick(rng), rng.next());
     }
+    fill_before_a_start(&found, faults);
     driver.crash_to(found)
+}
+
+/// Lifts the limit, or where space is short at times, sets it to little more than there is. What
+/// decides is how much there is, so that everything else a seed draws stays the same.
+fn fill_before_a_start(disk: &SimDisk, faults: &Faults) {
+    let used = disk.used();
+    let tight = faults.space && !used.is_multiple_of(3);
+    disk.set_capacity(tight.then_some(used + used % 5_000));
 }
 
 fn pick(rng: &mut Rng) -> Crash {

@@ -123,15 +123,9 @@ impl Driver {
         self.log.as_ref().map_or(Ok(T::default()), act)
     }
 
-    fn drive<T>(&mut self, step: impl FnOnce(&Log) -> T) -> Result<(), Violation> {
-        self.with_log(|log| {
-            step(log);
-        })
-    }
-
-    fn with_log(&mut self, act: impl FnOnce(&Log)) -> Result<(), Violation> {
+    fn drive<T>(&self, step: impl FnOnce(&Log) -> T) -> Result<(), Violation> {
         if let Some(log) = &self.log {
-            act(log);
+            step(log);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use sim::crash::CrashRun;
 use sim::{Violation, chaos, crash, flip};
 
 const USAGE: &str =
-    "usage: sim [crash|flip|chaos|all|quick] [--seed N] [--seeds COUNT] [--steps N] [--op N] [--trace]
+    "usage: sim [crash|flip|chaos|all|quick] [--seed N] [--seeds COUNT] [--steps N] [--op N] [--per-page N] [--trace]
 
 crash   cut the power at every disk operation of a trace, in four ways
 flip    turn bits over in every file
@@ -17,6 +17,7 @@ chaos   mixed faults, COUNT seeds from N on
 all     the three of them (default)
 quick   a sample of everything, in about five seconds
 --op N  cuts the power at that operation only, and shows what led to a violation
+--per-page N  turns over that many random bits in each 4 KiB
 --trace prints the trace of the seed and does nothing else";
 
 const CHAOS_SEEDS: u64 = 200;
@@ -73,6 +74,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
             "--seeds" => args.seeds = words.next()?.parse().ok()?,
             "--steps" => args.steps = words.next()?.parse().ok()?,
             "--op" => args.op = Some(words.next()?.parse().ok()?),
+            "--per-page" => args.per_page = words.next()?.parse().ok()?,
             "--trace" => args.trace = true,
             _ => return None,
         }
@@ -121,8 +123,14 @@ fn every_crash(args: &Args) -> Result<(), String> {
 }
 
 fn every_flip(args: &Args) -> Result<(), String> {
-    let command = format!("flip --seed {} --steps {}", args.seed, args.steps);
-    let report = flip::explore(args.seed, args.steps, args.per_page);
+    let Args {
+        seed,
+        steps,
+        per_page,
+        ..
+    } = *args;
+    let command = format!("flip --seed {seed} --steps {steps} --per-page {per_page}");
+    let report = flip::explore(seed, steps, per_page);
     let report = report.map_err(|violation| failed(&violation, &command))?;
     println!(
         "flip: {} bits, {} refused, {} told, {} harmless",

@@ -5,6 +5,7 @@ use super::Mutant;
 const COMMIT: &str = "seglog/src/log/commit.rs";
 const JOURNAL: &str = "seglog/src/log/journal.rs";
 const CHECKPOINT: &str = "seglog/src/log/checkpoint.rs";
+const CONTROL: &str = "seglog/src/log/control.rs";
 const RECOVER: &str = "seglog/src/log/recover.rs";
 const TAIL: &str = "seglog/src/log/recover/tail.rs";
 const QUEUE: &str = "seglog/src/log/queue.rs";
@@ -134,6 +135,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "",
         caught_by: &["S2", "S3"],
         why: "recovery relies on what it read, and the ring is written over",
+    },
+    Mutant {
+        name: "served-from-the-page-cache",
+        file: RECOVER,
+        find: "return tail.write_last_again(&*self.disk);",
+        replace: "return Ok(());",
+        caught_by: &["S2", "S3"],
+        why: "after a failed sync the system gives back what the disk does not hold",
+    },
+    Mutant {
+        name: "written-before-the-first-checkpoint",
+        file: CONTROL,
+        find: "Err(AppendError::Full) if self.has_begun() => {}",
+        replace: "Err(AppendError::Full) => {}",
+        caught_by: &["S2", "S3"],
+        why: "the number that a start leaves out looks like a lost group until a checkpoint covers it",
     },
     Mutant {
         name: "checkpoint-covers-too-much",

@@ -54,8 +54,9 @@ const NO_STD: &[&str] = &["model", "wire", "groups"];
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let metadata = metadata(root)?;
     let mut found = Vec::new();
-    let packages = metadata["packages"]
-        .as_array()
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
         .context("cargo metadata has no packages")?;
     for package in packages {
         let name = text(&package["name"]);

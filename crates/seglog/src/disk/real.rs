@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::Builder;
 
 use parking_lot::Mutex;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation, OFlags};
@@ -72,16 +73,25 @@ fn directory(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// Makes the directory with its parents, and their names durable.
 fn make_directory(path: &Path) -> io::Result<PathBuf> {
+    let made = missing(path);
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)?;
     let root = path.canonicalize()?;
-    if let Some(parent) = root.parent() {
-        File::open(parent)?.sync_all()?;
+    for holder in root.ancestors().skip(1).take(made) {
+        File::open(holder)?.sync_all()?;
     }
     Ok(root)
+}
+
+/// How many directories of a path are still to be made.
+fn missing(path: &Path) -> usize {
+    path.ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .count()
 }
 
 impl Disk for RealDisk {
@@ -162,11 +172,13 @@ impl Disk for RealDisk {
     }
 }
 
-/// Runs `work` in `count` threads at once; the first error wins.
+/// Runs `work` in `count` threads at once, this one among them, or in as many as the system gives;
+/// the first error wins.
 fn in_threads(count: usize, work: impl Fn() -> io::Result<()> + Sync) -> io::Result<()> {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(&work)).collect();
-        let mut result = Ok(());
+        let start = |_| Builder::new().spawn_scoped(scope, &work).ok();
+        let threads: Vec<_> = (1..count).map_while(start).collect();
+        let mut result = work();
         for thread in threads {
             let ended = thread
                 .join()

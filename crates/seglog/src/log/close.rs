@@ -17,7 +17,13 @@ impl Log {
         self.refuse_new();
         self.commit_rest();
         self.mark_durable_end();
-        while self.settle_step() == Progress::Worked {}
+        // A checkpoint only where the settle step waits for one: the last one is still to come.
+        let advance = || {
+            [Self::settle_step, Self::checkpoint_step]
+                .iter()
+                .any(|step| step(self) == Progress::Worked)
+        };
+        while self.unsettled().is_some() && advance() {}
         if self.unsettled().is_none() {
             self.save(Save::Closing);
         }

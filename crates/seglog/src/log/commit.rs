@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::backlog::Committed;
+use super::group::group_bytes;
 use super::journal::{Journal, Room, Written};
 use super::partition::Partition;
 use super::poison::Failure;
@@ -26,10 +27,10 @@ impl Log {
         if self.poison.is_set() {
             return Progress::Idle;
         }
-        let Some(needed) = self.queue.lock().first_group_bytes() else {
+        let Some(first) = self.queue.lock().first_frame_bytes() else {
             return Progress::Idle;
         };
-        let limits = match self.limits(&mut journal, needed) {
+        let limits = match self.limits(&mut journal, first) {
             Ok(Some(limits)) => limits,
             Ok(None) => return Progress::Blocked,
             Err(Failure::Full) => return self.enter_full_between_groups(&journal),
@@ -51,19 +52,22 @@ impl Log {
         if self.poison.is_set() || !journal.is_unmarked() {
             return Progress::Idle;
         }
-        match self.limits(&mut journal, 1) {
+        match self.limits(&mut journal, 0) {
             Ok(Some(_)) => self.commit(&mut journal, Vec::new()),
             Ok(None) | Err(Failure::Full) => Progress::Blocked,
             Err(Failure::Fatal(reason)) => self.fail_group(&journal, Vec::new(), reason),
         }
     }
 
-    /// What the next group may take, or `None` when another step has to come first.
-    fn limits(&self, journal: &mut Journal, needed: u64) -> Result<Option<Limits>, Failure> {
+    /// What the next group may take if its first frame has `first` bytes, or `None` when another
+    /// step has to come first.
+    fn limits(&self, journal: &mut Journal, first: usize) -> Result<Option<Limits>, Failure> {
+        let needed = group_bytes(1, first);
         let unsettled = self.backlog.lock().bytes;
         let free = self.options.unsettled_bytes_max.saturating_sub(unsettled);
-        // Whatever the limit, a single batch must get through once nothing is before it.
-        if unsettled > 0 && free < usize::try_from(needed).unwrap_or(usize::MAX) {
+        // Whatever the limit, a single batch must get through once nothing is before it. Changes
+        // without a frame always do: on a full disk nothing settles, and some of them make room.
+        if unsettled > 0 && free < first {
             self.wakes.settle.notify();
             return Ok(None);
         }

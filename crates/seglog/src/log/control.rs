@@ -8,7 +8,7 @@ use model::{Offset, PartitionId};
 use parking_lot::{Condvar, Mutex};
 use wire::segment::SEGMENT_HEADER_BYTES;
 
-use crate::{AppendError, Bounds, PartitionSettings, StoreError};
+use crate::{AppendError, Bounds, Done, PartitionSettings, StoreError};
 
 use super::partition::Partition;
 use super::queue::{Change, Item};
@@ -32,12 +32,13 @@ impl Ticket {
         ticket
     }
 
+    /// The first result counts.
     fn honour(&self, result: Result<(), AppendError>) {
-        *self.0.result.lock() = Some(result);
+        self.0.result.lock().get_or_insert(result);
         self.0.changed.notify_all();
     }
 
-    fn result(&self) -> Option<Result<(), StoreError>> {
+    pub(super) fn result(&self) -> Option<Result<(), StoreError>> {
         self.0
             .result
             .lock()
@@ -54,6 +55,17 @@ impl Ticket {
             }
             self.0.changed.wait(&mut result);
         }
+    }
+}
+
+/// The other end of a ticket. Whatever becomes of a `done` (one before it may panic), it is dropped
+/// at last, and nobody waits for ever.
+struct Promise(Ticket);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let lost = AppendError::Stopped("the change was lost on its way".to_owned());
+        self.0.honour(Err(lost));
     }
 }
 
@@ -116,12 +128,21 @@ impl Log {
                 Change::Create(settings),
             )
         };
-        self.begin(partitions.iter().map(change).collect())
+        self.begin(|| {
+            let changes = partitions.iter().map(change).collect();
+            // A drop is listed as garbage before its partition cannot be found, so look in this order.
+            if self.garbage.lock().holds_any(partitions) {
+                return Err(being_dropped());
+            }
+            Ok(changes)
+        })
     }
 
     pub(super) fn begin_drop(&self, partitions: &[PartitionId]) -> Result<Ticket, StoreError> {
-        let known = partitions.iter().filter_map(|id| self.partition(*id));
-        self.begin(known.map(|partition| (partition, Change::Drop)).collect())
+        self.begin(|| {
+            let known = partitions.iter().filter_map(|id| self.partition(*id));
+            Ok(known.map(|partition| (partition, Change::Drop)).collect())
+        })
     }
 
     pub(super) fn begin_delete_before(
@@ -142,24 +163,33 @@ impl Log {
         }
         // Even at or below the present start: retention may have moved that, and what retention
         // does is not durable before the next checkpoint.
-        self.begin(vec![(known, Change::Start(before))])
+        self.begin(|| Ok(vec![(known, Change::Start(before))]))
     }
 
-    /// Queues all changes at one go; the ticket is for the last, and so for all.
-    fn begin(&self, changes: Vec<(Arc<Partition>, Change)>) -> Result<Ticket, StoreError> {
-        let ticket = Ticket::default();
+    /// Queues all changes at one go, in the state of things in which no other can be queued; the
+    /// ticket is for the last, and so for all.
+    fn begin(
+        &self,
+        changes: impl FnOnce() -> Result<Vec<(Arc<Partition>, Change)>, StoreError>,
+    ) -> Result<Ticket, StoreError> {
         let mut queue = self.queue.lock();
-        queue.check_open().map_err(store_error)?;
-        let waiting = ticket.clone();
-        let mut done: Option<crate::Done> = Some(Box::new(move |result| waiting.honour(result)));
+        match queue.check_open() {
+            // Some changes make room, and the journal mostly has room for them.
+            Err(AppendError::Full) if self.has_begun() => {}
+            open => open.map_err(store_error)?,
+        }
+        let changes = changes()?;
+        let ticket = Ticket::default();
+        let promise = Promise(ticket.clone());
+        let mut done: Option<Done> = Some(Box::new(move |result| promise.0.honour(result)));
         let mut items = Vec::with_capacity(changes.len());
         for (partition, change) in changes.into_iter().rev() {
             match change {
                 Change::Drop if !partition.begin_drop() => continue,
-                Change::Create(_) if partition.is_dropping() => {
-                    return Err(StoreError::Invalid(
-                        "the partition is being dropped".to_owned(),
-                    ));
+                // Behind the drop nothing of the partition may come: once a checkpoint covers the
+                // drop, a start would meet a change of a partition that nobody knows.
+                Change::Create(_) | Change::Start(_) if partition.is_dropping() => {
+                    return Err(being_dropped());
                 }
                 _ => items.push(Item {
                     partition,
@@ -182,8 +212,10 @@ impl Log {
     /// that forgets those comes first.
     fn forget_dropped(&self, partitions: &[PartitionId]) -> Result<(), StoreError> {
         while self.garbage.lock().holds_any(partitions) {
-            let (settled, saved) = (self.settle_step(), self.checkpoint_step());
-            if settled != Progress::Worked && saved != Progress::Worked {
+            // The group that drops them may be under way; a settle step sees it once it is through.
+            drop(self.journal.lock());
+            let worked = self.make_way() == Progress::Worked;
+            if !worked && self.garbage.lock().holds_any(partitions) {
                 let stopped = self.poison.reason().map(StoreError::Stopped);
                 return Err(stopped.unwrap_or(StoreError::Full));
             }
@@ -215,6 +247,10 @@ impl Log {
             _ => Progress::Blocked,
         }
     }
+}
+
+fn being_dropped() -> StoreError {
+    StoreError::Invalid("the partition is being dropped".to_owned())
 }
 
 fn store_error(error: AppendError) -> StoreError {

@@ -171,17 +171,15 @@ impl State {
 
     /// Bytes in segments and in memory.
     pub(super) fn size(&self) -> u64 {
-        let settled: u64 = self
-            .segments
-            .values()
-            .map(|segment| segment.extent().bytes)
-            .sum();
-        let tail: u64 = self
-            .tail
-            .iter()
-            .map(|entry| entry.stored.header.stored_bytes())
-            .sum();
-        settled + tail
+        let (mut settled, mut end) = (0, Offset::ZERO);
+        for extent in self.segments.values().map(|segment| segment.extent()) {
+            settled += extent.bytes;
+            end = extent.end;
+        }
+        // For a moment what is being settled is in both.
+        let tail = self.tail.iter().map(|entry| &entry.stored.header);
+        let tail = tail.filter(|header| header.base >= end);
+        settled + tail.map(StoredHeader::stored_bytes).sum::<u64>()
     }
 
     /// Takes out the segments that lie wholly below the start, never the newest.

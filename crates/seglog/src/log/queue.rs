@@ -60,11 +60,9 @@ impl Queue {
         self.items.push_back(item);
     }
 
-    /// Bytes of a group with only the first item.
-    pub(super) fn first_group_bytes(&self) -> Option<u64> {
-        self.items
-            .front()
-            .map(|item| group_bytes(1, item.frame_bytes()))
+    /// Bytes of the first item's frame, if there is an item.
+    pub(super) fn first_frame_bytes(&self) -> Option<usize> {
+        self.items.front().map(Item::frame_bytes)
     }
 
     /// Takes the items of the next group: the first, and as many more as keep it within both

@@ -68,6 +68,9 @@ pub(super) fn read(
 }
 
 fn place_of(state: &State, from: Offset, max_bytes: usize) -> Result<Place, ReadError> {
+    if state.dropped {
+        return Err(ReadError::NoPartition);
+    }
     let bounds @ Bounds { start, end } = state.bounds();
     if from < start || from > end {
         return Err(ReadError::OutOfRange {
@@ -239,7 +242,7 @@ fn collect(
 }
 
 /// Finds out whether a fault is one: the segment may have been removed, or a stale index may have
-/// led astray.
+/// led astray. Then it reads again; each time something has changed for good, so this ends.
 fn fault_of(
     log: &Log,
     partition: &Partition,
@@ -251,18 +254,15 @@ fn fault_of(
     let io = |error: io::Error| ReadError::Io(error.to_string());
     let still_there = {
         let state = partition.state.lock();
-        !state.dropped
-            && state
-                .segments
-                .get(&segment.base)
-                .is_some_and(|now| Arc::ptr_eq(now, segment))
+        let now = state.segments.get(&segment.base);
+        now.is_some_and(|now| Arc::ptr_eq(now, segment))
     };
     if !still_there {
-        return read_again(log, partition, from, max_bytes);
+        return read(log, partition, from, max_bytes);
     }
     match fault {
         Fault::Damaged { .. } if segment.distrust_index(&*log.disk).map_err(io)? => {
-            read_again(log, partition, from, max_bytes)
+            read(log, partition, from, max_bytes)
         }
         Fault::Io(error) if error.kind() != io::ErrorKind::NotFound => Err(io(error)),
         fault => {
@@ -277,17 +277,4 @@ fn fault_of(
             })
         }
     }
-}
-
-/// Each time something has changed for good, so this ends.
-fn read_again(
-    log: &Log,
-    partition: &Partition,
-    from: Offset,
-    max_bytes: usize,
-) -> Result<Vec<Batch>, ReadError> {
-    if partition.state.lock().dropped {
-        return Err(ReadError::NoPartition);
-    }
-    read(log, partition, from, max_bytes)
 }

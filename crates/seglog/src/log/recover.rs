@@ -21,7 +21,8 @@ use bytes::Bytes;
 use model::{Offset, PartitionId};
 use parking_lot::{Mutex, RwLock};
 
-use crate::disk::lock_directory;
+use crate::disk::{lock_directory, made_by};
+use crate::sqlite::DATABASE_FILE;
 use crate::{Disk, DiskFile, Sealer, StoreError, seal};
 
 use super::backlog::{Backlog, Committed};
@@ -48,6 +49,7 @@ pub(super) fn open(
     sealer: Option<Arc<Sealer>>,
 ) -> Result<Log, StoreError> {
     lock_directory(&*disk)?;
+    refuse_other_engine(&*disk)?;
     let found = checkpoint::load(&*disk)?;
     let numbers = journal_files(&*disk)?;
     let has_log = found.is_some() || !numbers.is_empty();
@@ -75,9 +77,25 @@ pub(super) fn open(
     Ok(log)
 }
 
+/// A database that is not empty was begun by the other engine, whose records would seem to be gone.
+fn refuse_other_engine(disk: &dyn Disk) -> Result<(), StoreError> {
+    let bytes = match disk.open(DATABASE_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.and_then(|file| file.len()),
+    };
+    match bytes {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(made_by(disk, "sqlite")),
+        Err(error) => Err(io_error(
+            "cannot look at the other engine's database",
+            error,
+        )),
+    }
+}
+
 /// Sequence of the first group to be written. One is left out, so that what may lie torn on the
 /// disk never has the number of a group that counts.
-const fn next_sequence(tail: &Tail) -> u64 {
+const fn first_sequence(tail: &Tail) -> u64 {
     tail.next_sequence + 1
 }
 
@@ -89,11 +107,12 @@ fn assemble(
     tail: &Tail,
 ) -> Result<Log, StoreError> {
     let reusable = tail.reusable(options.journal_file_bytes);
+    let first_sequence = first_sequence(tail);
     let journal = Journal::new(
         Arc::clone(&disk),
         &options,
         table.journal,
-        next_sequence(tail),
+        first_sequence,
         &reusable,
     )
     .map_err(|error| io_error("cannot open the journal", error))?;
@@ -127,6 +146,7 @@ fn assemble(
         checkpointing: Mutex::new(checkpointing),
         garbage: Mutex::new(Garbage::default()),
         covered: AtomicU64::new(table.next_sequence),
+        first_sequence,
         poison: Poison::default(),
         closed: AtomicBool::new(false),
         wakes: Wakes::default(),
@@ -267,14 +287,15 @@ impl Log {
         Ok(Some((partition, change)))
     }
 
-    /// Settles what was replayed; a checkpoint first where too many files wait for their sync.
+    /// Settles what was replayed; with a checkpoint in between whenever too many files wait for
+    /// their sync.
     fn settle_replayed(&self) -> Progress {
-        match self.settle_step() {
-            Progress::Blocked if !self.is_full() => {
-                self.save(Save::IfChanged);
-                self.settle_step()
+        loop {
+            let settled = self.settle_step();
+            let crowded = settled == Progress::Blocked && !self.is_full();
+            if !crowded || self.save(Save::IfChanged) != Progress::Worked {
+                return settled;
             }
-            progress => progress,
         }
     }
 
@@ -292,12 +313,12 @@ impl Log {
             return Err(self.stopped());
         }
         if self.is_full() {
-            return Ok(());
+            return tail.write_last_again(&*self.disk);
         }
         tail.remove_unusable(&*self.disk, self.options.journal_file_bytes)
             .map_err(|error| io_error("cannot remove a journal file", error))?;
         // Without it a full disk is found out a little earlier, that is all.
-        let _ = self.make_reserve();
+        let _ = self.make_reserve(&self.checkpointing.lock());
         Ok(())
     }
 

@@ -24,8 +24,8 @@ pub(super) struct Settling {
     pub(super) sequence: u64,
     /// Where the group after it stands, if it is in the same journal file.
     pub(super) end: Place,
-    /// Segment files written to since the last checkpoint. They stay open: a file opened anew might
-    /// not be told that writing it back failed.
+    /// Segment files written to since the last checkpoint, which is what they are written through
+    /// and synced: a file opened anew might not be told that writing it back failed.
     pub(super) dirty: BTreeMap<(PartitionId, Offset), Dirty>,
     /// Directories with new names in them.
     pub(super) names: BTreeSet<String>,
@@ -36,6 +36,9 @@ pub(super) struct Dirty {
     pub(super) segment: Arc<Segment>,
     pub(super) file: Arc<dyn DiskFile>,
 }
+
+/// A segment and its file, open for writing.
+type OpenSegment = (Arc<Segment>, Arc<dyn DiskFile>);
 
 /// The groups of one settle step.
 struct Round {
@@ -70,39 +73,38 @@ impl Log {
                 Progress::Idle
             };
         };
-        if settling.dirty.len() >= self.options.open_files_max {
-            self.wakes.checkpoint.notify();
-            return Progress::Blocked;
-        }
-        match self.settle_round(&mut settling, round) {
-            Ok(()) => {
-                drop(settling);
+        let settled = self.settle_round(&mut settling, round);
+        drop(settling);
+        match settled {
+            Ok(Progress::Blocked) => {
+                self.wakes.checkpoint.notify();
+                Progress::Blocked
+            }
+            Ok(progress) => {
                 self.wakes.commit.notify();
                 if self.is_full() {
                     self.try_leave_full()
                 } else {
-                    Progress::Worked
+                    progress
                 }
             }
-            Err(Failure::Full) => {
-                drop(settling);
-                self.enter_full()
-            }
-            Err(Failure::Fatal(reason)) => {
-                drop(settling);
-                self.fail(reason)
-            }
+            Err(Failure::Full) => self.enter_full(),
+            Err(Failure::Fatal(reason)) => self.fail(reason),
         }
     }
 
-    fn settle_round(&self, settling: &mut Settling, round: Round) -> Result<(), Failure> {
+    /// `Blocked`, with a part of it done, when as many files are open as may be.
+    fn settle_round(&self, settling: &mut Settling, round: Round) -> Result<Progress, Failure> {
         for partition in round.partitions.values() {
-            self.settle_partition(settling, partition, round.sequence)?;
+            let settled = self.settle_partition(settling, partition, round.sequence)?;
+            if settled == Progress::Blocked {
+                return Ok(settled);
+            }
         }
         settling.sequence = round.sequence;
         settling.end = round.end;
         self.backlog.lock().settled(round.sequence);
-        Ok(())
+        Ok(Progress::Worked)
     }
 
     fn settle_partition(
@@ -110,11 +112,14 @@ impl Log {
         settling: &mut Settling,
         partition: &Partition,
         up_to: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<Progress, Failure> {
         loop {
             let Some(run) = next_run(&partition.state.lock(), up_to) else {
-                return Ok(());
+                return Ok(Progress::Worked);
             };
+            if settling.dirty.len() >= self.options.open_files_max {
+                return Ok(Progress::Blocked);
+            }
             self.settle_run(settling, partition, &run)?;
             partition.state.lock().settle(run.batches.len());
         }
@@ -126,23 +131,44 @@ impl Log {
         partition: &Partition,
         run: &Run,
     ) -> Result<(), Failure> {
-        let segment = match &run.segment {
-            Some(segment) => Arc::clone(segment),
+        let (segment, file) = match self.segment_of(settling, run)? {
+            Some(found) => found,
             None => self.begin_segment(settling, partition, run)?,
         };
-        let failed = |error: io::Error| Failure::of_write("cannot write a segment", &error);
-        let file = self.files.get(&segment).map_err(failed)?;
         // Before the write: a write that failed half-way has made the file dirty too.
         let dirty = Dirty {
             segment: Arc::clone(&segment),
             file: Arc::clone(&file),
         };
         settling.dirty.insert((partition.id, segment.base), dirty);
-        self.with_reserve(|| {
-            segment
-                .append(&*file, &run.batches, run.segment_bytes)
-                .map_err(failed)
-        })
+        segment
+            .append(&*file, &run.batches, run.segment_bytes)
+            .map_err(|error| Failure::of_write("cannot write a segment", &error))
+    }
+
+    /// The segment that a run continues, if there is one and its file is not lost.
+    fn segment_of(&self, settling: &Settling, run: &Run) -> Result<Option<OpenSegment>, Failure> {
+        let Some(segment) = &run.segment else {
+            return Ok(None);
+        };
+        let file = match settling.dirty.get(&(segment.partition, segment.base)) {
+            Some(dirty) => Some(Arc::clone(&dirty.file)),
+            None => self.file_of(segment)?,
+        };
+        Ok(file.map(|file| (Arc::clone(segment), file)))
+    }
+
+    /// The segment's file, or `None` when it is lost: readers are told so, and the partition goes
+    /// on in another segment.
+    fn file_of(&self, segment: &Arc<Segment>) -> Result<Option<Arc<dyn DiskFile>>, Failure> {
+        match self.files.get(segment) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                segment.quarantine();
+                Ok(None)
+            }
+            Err(error) => Err(Failure::of_write("cannot open a segment", &error)),
+        }
     }
 
     /// Finishes the newest segment and makes the next one.
@@ -151,7 +177,7 @@ impl Log {
         settling: &mut Settling,
         partition: &Partition,
         run: &Run,
-    ) -> Result<Arc<Segment>, Failure> {
+    ) -> Result<OpenSegment, Failure> {
         let newest = partition
             .state
             .lock()
@@ -165,7 +191,7 @@ impl Log {
         let failed = |error: io::Error| Failure::of_write("cannot make a segment", &error);
         if !partition.state.lock().has_directory {
             let dir = directory(partition.id);
-            self.with_reserve(|| self.disk.create_dir(&dir).map_err(failed))?;
+            self.disk.create_dir(&dir).map_err(failed)?;
             settling.names.insert(PARTITIONS_DIR.to_owned());
         }
         let base = run
@@ -174,14 +200,13 @@ impl Log {
             .map_or(Offset::ZERO, |stored| stored.header.base);
         let segment = Arc::new(Segment::new(partition.id, base, Segment::empty(base)));
         let header = self.segment_header(&segment).encode();
-        let make = || make_file(self, &segment.path(), &header).map_err(failed);
-        let file = self.with_reserve(make)?;
+        let file = make_file(self, &segment.path(), &header).map_err(failed)?;
         settling.names.insert(directory(partition.id));
         self.files.keep(&segment, &file);
         let mut state = partition.state.lock();
         state.has_directory = true;
         state.segments.insert(base, Arc::clone(&segment));
-        Ok(segment)
+        Ok((segment, file))
     }
 
     fn segment_header(&self, segment: &Segment) -> SegmentHeader {
@@ -200,7 +225,9 @@ impl Log {
 
     fn finish_segment(&self, segment: &Arc<Segment>) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::of_write("cannot finish a segment", &error);
-        let file = self.files.get(segment).map_err(failed)?;
+        let Some(file) = self.file_of(segment)? else {
+            return Ok(());
+        };
         segment.finish(&*file).map_err(failed)?;
         // Without it the index is made again from the segment when somebody reads there.
         if let Some(bytes) = segment.encode_index() {

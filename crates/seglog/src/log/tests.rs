@@ -4,6 +4,7 @@ mod damage;
 mod failure;
 mod life;
 mod recovery;
+mod threads;
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use model::{LeaderEpoch, PartitionIndex, Record, TopicId};
 use wire::BatchBuilder;
 
+use super::partition::TailEntry;
 use super::*;
 use crate::disk::sim::{Crash, OpKind, SimDisk};
 use crate::{PartitionSettings, Store};
@@ -90,7 +92,11 @@ impl Rig {
     }
 
     fn try_on(disk: SimDisk) -> Result<Self, StoreError> {
-        let log = Log::open(Arc::new(disk.another_process()), options(), None)?;
+        Self::with(disk, options())
+    }
+
+    fn with(disk: SimDisk, options: LogOptions) -> Result<Self, StoreError> {
+        let log = Log::open(Arc::new(disk.another_process()), options, None)?;
         Ok(Self {
             disk,
             log,

@@ -28,7 +28,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 /// The log engine, driven by threads of its own.
 #[derive(Debug)]
 pub struct LogStore {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     stopping: Arc<Stopping>,
     /// In the order in which they end; taken by whoever closes first.
     threads: Mutex<Vec<JoinHandle<()>>>,

@@ -261,7 +261,12 @@ impl Shared {
         for job in std::mem::take(&mut state.queue) {
             match job {
                 Job::Append(append) => refused.push(append),
-                Job::Change(_, reply) if poisoned => changes.push(reply),
+                Job::Change(change, reply) if poisoned => {
+                    if let Change::Drop(partitions) = &change {
+                        state.mark(partitions, false);
+                    }
+                    changes.push(reply);
+                }
                 change @ Job::Change(..) => state.queue.push_back(change),
             }
         }
@@ -358,5 +363,30 @@ fn verdict(fault: Fault) -> (AppendError, Health) {
         Fault::Damaged(why) | Fault::Failed(why) => {
             (AppendError::Stopped(why.clone()), Health::Failed(why))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use model::{PartitionIndex, TopicId};
+
+    use super::*;
+
+    #[test]
+    fn a_drop_refused_by_a_failure_leaves_the_partition_readable() {
+        let id = PartitionId {
+            topic: TopicId::from_bytes([1; 16]),
+            index: PartitionIndex(0),
+        };
+        let partition = Partition::new(1, PartitionSettings::default(), Offset::ZERO);
+        let shared = Shared::new(BTreeMap::from([(id, partition)]));
+        let (reply, answer) = mpsc::channel();
+        shared.submit(Change::Drop(vec![id]), reply).unwrap();
+        assert_eq!(shared.place(id).unwrap_err(), ReadError::NoPartition);
+        shared.refuse(Vec::new(), Fault::Failed("a failed sync".to_owned()));
+        assert!(matches!(answer.recv(), Ok(Err(StoreError::Stopped(_)))));
+        assert!(shared.place(id).is_ok());
     }
 }

@@ -141,6 +141,9 @@ fn a_copy_of_the_files_holds_everything_acked() {
     let store = SQLITE.open(copy.path()).unwrap();
     let held = store.read(partition(0), offset(0), usize::MAX).unwrap();
     assert_eq!(held, bench.read_all(partition(0), usize::MAX));
+    // What is served is in the database, synced, and not only in what was read back of a WAL.
+    let wal = std::fs::metadata(copy.path().join(format!("{DATABASE_FILE}-wal")));
+    assert_eq!(wal.unwrap().len(), 0);
 }
 
 /// A torn end of the WAL takes only what was never acknowledged.
@@ -252,6 +255,29 @@ fn a_directory_of_the_log_engine_is_refused() {
         "{error}"
     );
     assert!(!directory.path().join(DATABASE_FILE).exists());
+}
+
+#[test]
+fn the_log_engine_refuses_the_directory_of_this_one() {
+    let mut bench = Bench::with_partition(SQLITE);
+    bench.append(partition(0), "x");
+    bench.shut();
+    let log = Engine {
+        kind: Kind::Log,
+        sealed: false,
+    };
+    let error = log.open(bench.path()).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Format(why) if why.contains("--store sqlite")),
+        "{error}"
+    );
+    assert!(!bench.path().join("journal").exists());
+    bench.open();
+    assert_eq!(bench.bounds(partition(0)), (0, 1));
+    // A file in which nothing was ever begun is no database.
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join(DATABASE_FILE), "").unwrap();
+    drop(log.open(directory.path()).unwrap());
 }
 
 #[test]

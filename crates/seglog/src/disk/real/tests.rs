@@ -91,3 +91,13 @@ fn many_files_are_synced_and_one_error_is_told() {
         .collect();
     disk.sync_files(&files).unwrap();
 }
+
+#[test]
+fn directories_on_the_way_are_made_and_counted() {
+    let (dir, _disk) = disk();
+    let deep = dir.path().join("a/b/c");
+    assert_eq!(missing(&deep), 3);
+    RealDisk::open(&deep).unwrap();
+    assert_eq!(missing(&deep), 0);
+    assert_eq!(missing(Path::new("not/there")), 2);
+}

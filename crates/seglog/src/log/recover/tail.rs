@@ -130,6 +130,23 @@ impl Tail {
         })
     }
 
+    /// Makes the last group durable, for a start that cannot write a checkpoint: where a sync had
+    /// failed, the system may give back what the disk does not hold, and readers must not see that.
+    /// Those before it were synced before it was written. The bytes are the same, so a crash in the
+    /// middle harms nothing.
+    pub(super) fn write_last_again(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let Some(last) = self.groups.last() else {
+            return Ok(());
+        };
+        let group = self.read(disk, last)?;
+        let write = || {
+            let file = disk.open(&journal::path(last.place.file))?;
+            file.write_at(&[&group.bytes], u64::from(last.place.position))?;
+            file.sync_data()
+        };
+        write().map_err(|error| io_error("cannot write the journal", error))
+    }
+
     /// Files of the ring that have the right size.
     pub(super) fn reusable(&self, file_bytes: u64) -> Vec<u32> {
         let right = self

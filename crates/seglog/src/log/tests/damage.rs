@@ -88,3 +88,30 @@ fn indexes_are_made_again_when_they_are_missing_damaged_or_stale() {
         );
     }
 }
+
+#[test]
+fn a_lost_newest_segment_costs_its_own_records_only() {
+    for clean in [true, false] {
+        let rig = Rig::new();
+        rig.append(0..9, 500);
+        rig.settle_and_save();
+        if clean {
+            rig.log.close();
+        }
+        let disk = rig.disk.crash(Crash::LoseAll, 1);
+        let mut files = disk.files().into_iter().map(|(path, _)| path);
+        let newest = files.rfind(|path| path.ends_with(".segment"));
+        disk.remove(&newest.unwrap()).unwrap();
+        let rig = Rig::on(disk);
+        rig.append(9..14, 500);
+        rig.settle_and_save();
+        assert_eq!(rig.log.health(), Health::Ok);
+        let rig = rig.crash(Crash::LoseAll);
+        let told = ReadError::Damaged {
+            at: offset(8),
+            resume_at: offset(9),
+        };
+        assert_eq!(rig.log.read(partition(0), offset(8), 100), Err(told));
+        rig.check_records(9..14, 500);
+    }
+}

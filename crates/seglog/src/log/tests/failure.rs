@@ -55,7 +55,10 @@ fn a_start_on_a_full_disk_serves_what_is_there() {
     let rig = Rig::on(disk);
     assert_eq!(rig.log.health(), Health::Full);
     rig.check_records(0..9, 2000);
+    // Nothing is written before a checkpoint covers what was found, even if there is room for it.
     rig.disk.set_capacity(None);
+    let made = rig.log.begin_create(&[partition(1)], settings(4096));
+    assert!(matches!(made, Err(StoreError::Full)), "{made:?}");
     while rig.log.health() != Health::Ok {
         rig.log.settle_step();
     }
@@ -126,4 +129,123 @@ fn a_done_that_panics_ends_the_log_and_nobody_waits() {
             .is_err()
     );
     assert!(store.read(partition(0), offset(0), 100).is_ok());
+}
+
+#[test]
+fn a_full_disk_does_not_stop_what_makes_room() {
+    let rig = Rig::new();
+    rig.log
+        .create_partitions(&[partition(1)], settings(4096))
+        .unwrap();
+    for base in 0..9 {
+        rig.queue(1, base, 3000).unwrap();
+        assert_eq!(rig.log.commit_step(), Progress::Worked);
+    }
+    assert_eq!(rig.log.stats().journal_files, 2);
+    rig.settle_and_save();
+    rig.acked();
+    rig.disk.set_capacity(Some(rig.disk.used()));
+    let mut base = 0;
+    while rig.log.health() == Health::Ok {
+        rig.queue(0, base, 3000).unwrap();
+        rig.log.commit_step();
+        rig.log.settle_step();
+        base += 1;
+    }
+    rig.acked();
+    let shorter = PartitionSettings {
+        retention_bytes: Some(4096),
+        ..settings(4096)
+    };
+    rig.log.create_partitions(&[partition(1)], shorter).unwrap();
+    let bounds = rig.log.delete_before(partition(1), offset(1)).unwrap();
+    assert_eq!(bounds.start, offset(1));
+    rig.log.drop_partitions(&[partition(1)]).unwrap();
+    for _ in 0..5 {
+        rig.log.make_way();
+    }
+    assert_eq!(rig.log.health(), Health::Ok, "a topic less, and no room");
+    let end = rig.end();
+    rig.append(end..end + 1, 3000);
+    let rig = rig.crash(Crash::LoseAll);
+    assert_eq!(rig.log.partitions(), [partition(0)]);
+    rig.check_records(0..end + 1, 3000);
+}
+
+#[test]
+fn the_reserve_is_kept_for_checkpoints() {
+    let reserved = |rig: &Rig| rig.disk.files().iter().any(|(path, _)| path == "reserve");
+    let rig = Rig::new();
+    rig.append(0..3, 500);
+    rig.settle_and_save();
+    rig.append(3..6, 500);
+    assert!(reserved(&rig));
+    // Settling does not take it.
+    rig.disk.set_capacity(Some(rig.disk.used()));
+    while rig.log.health() == Health::Ok {
+        let end = rig.end();
+        rig.append(end..end + 1, 500);
+        rig.log.settle_step();
+    }
+    assert!(reserved(&rig));
+    rig.disk.set_capacity(None);
+    rig.log.settle_step();
+    assert_eq!(rig.log.health(), Health::Ok);
+    // A checkpoint does; then appends wait until there is another.
+    let end = rig.end();
+    rig.append(end..end + 1, 500);
+    rig.log.settle_step();
+    rig.disk.set_capacity(Some(rig.disk.used()));
+    assert_eq!(rig.log.checkpoint_step(), Progress::Worked);
+    assert_eq!((rig.log.health(), reserved(&rig)), (Health::Full, false));
+    rig.disk.set_capacity(None);
+    rig.log.settle_step();
+    assert_eq!((rig.log.health(), reserved(&rig)), (Health::Ok, true));
+}
+
+#[test]
+fn a_full_disk_is_tried_again_though_nothing_waits_to_settle() {
+    let options = LogOptions {
+        reserve_bytes: 0,
+        ..options()
+    };
+    let soon = Duration::from_secs(5);
+    let disk = SimDisk::new(1);
+    let store = LogStore::open(Arc::new(disk.another_process()), options, None).unwrap();
+    let one_segment = PartitionSettings {
+        retention_bytes: Some(0),
+        ..settings(4096)
+    };
+    store
+        .create_partitions(&[partition(0)], one_segment)
+        .unwrap();
+    for base in 0..20 {
+        let done: Done = Box::new(|result| result.unwrap());
+        store.append(partition(0), batch(base, 500), done).unwrap();
+    }
+    test_support::eventually("all has settled, and nothing more comes", soon, || {
+        let log = &store.log;
+        let end = log.bounds(partition(0)).unwrap().end;
+        end == offset(20) && !log.journal.lock().is_unmarked() && log.unsettled().is_none()
+    });
+    // Too little for the checkpoint that retention asks for.
+    disk.set_capacity(Some(disk.used()));
+    store.retain(time(0)).unwrap();
+    test_support::eventually("it is full", soon, || store.health() == Health::Full);
+    disk.set_capacity(None);
+    test_support::eventually("it is not", soon, || store.health() == Health::Ok);
+}
+
+#[test]
+fn a_change_lost_behind_a_panic_is_told() {
+    let rig = Rig::new();
+    let done: Done = Box::new(|_| panic!("a caller's mistake"));
+    rig.log.append(partition(0), batch(0, 10), done).unwrap();
+    let ticket = rig
+        .log
+        .begin_create(&[partition(1)], settings(4096))
+        .unwrap();
+    let commit = std::panic::AssertUnwindSafe(|| rig.log.commit_step());
+    assert!(std::panic::catch_unwind(commit).is_err());
+    assert!(matches!(ticket.result(), Some(Err(StoreError::Stopped(_)))));
 }

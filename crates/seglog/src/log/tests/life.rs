@@ -143,3 +143,76 @@ fn retention_by_time_takes_the_newest_segment_too_once_all_is_old() {
     rig.settle_and_save();
     rig.check_records(30..33, 500);
 }
+
+#[test]
+fn behind_a_drop_nothing_of_the_partition_is_queued() {
+    let rig = Rig::new();
+    rig.append(0..3, 100);
+    let dropped = rig.log.begin_drop(&[partition(0)]).unwrap();
+    let moved = rig.log.begin_delete_before(partition(0), offset(2));
+    assert!(matches!(moved, Err(StoreError::Invalid(_))), "{moved:?}");
+    let made = rig.log.begin_create(&[partition(0)], settings(4096));
+    assert!(matches!(made, Err(StoreError::Invalid(_))), "{made:?}");
+    assert_eq!(rig.queue(0, 3, 1), Err(AppendError::NoPartition));
+    rig.log.commit_step();
+    assert!(matches!(dropped.result(), Some(Ok(()))));
+    assert_eq!(rig.crash(Crash::LoseAll).log.partitions(), []);
+}
+
+#[test]
+fn what_is_being_settled_is_counted_once() {
+    let rig = Rig::new();
+    rig.append(0..3, 500);
+    let known = rig.log.partition(partition(0)).unwrap();
+    let tail: Vec<_> = {
+        let state = known.state.lock();
+        let stored = state.tail.iter().map(|entry| entry.stored.clone());
+        stored.collect()
+    };
+    rig.log.settle_step();
+    let settled = known.state.lock().size();
+    // In segments already, and not out of memory yet.
+    let mut state = known.state.lock();
+    for stored in tail {
+        state.tail.push_back(TailEntry {
+            sequence: 1,
+            stored,
+        });
+    }
+    assert_eq!(state.size(), settled);
+}
+
+#[test]
+fn a_file_is_written_through_what_will_sync_it() {
+    let few = LogOptions {
+        open_files_max: 2,
+        ..options()
+    };
+    let rig = Rig::with(SimDisk::new(1), few).unwrap();
+    rig.log
+        .create_partitions(&[partition(0)], settings(2048))
+        .unwrap();
+    for base in 0..8 {
+        rig.append(base..base + 1, 600);
+        rig.log.settle_step();
+        rig.log.checkpoint_step();
+    }
+    rig.append(8..9, 600);
+    rig.log.settle_step();
+    let mut files = rig.disk.files().into_iter().map(|(path, _)| path);
+    let newest = files.rfind(|path| path.ends_with(".segment"));
+    // Readers of older segments take its place among the open ones.
+    for at in 0..6 {
+        rig.log.read(partition(0), offset(at), 100).unwrap();
+    }
+    let before = rig.disk.op_count();
+    rig.append(9..10, 10);
+    rig.log.settle_step();
+    let opened =
+        |op: &crate::disk::sim::Op| op.kind == OpKind::Open && Some(&*op.path) == newest.as_deref();
+    let ops = rig.disk.ops_since(before);
+    let written = ops
+        .iter()
+        .any(|op| op.kind == OpKind::Write && Some(&*op.path) == newest.as_deref());
+    assert!(written && !ops.iter().any(opened), "{ops:?}");
+}

@@ -158,12 +158,7 @@ fn a_journal_of_another_file_size_is_replayed_and_replaced() {
         journal_file_bytes: 64 * 1024,
         ..options()
     };
-    let log = Log::open(Arc::new(disk.another_process()), larger, None).unwrap();
-    let rig = Rig {
-        disk,
-        log,
-        acks: Acks::default(),
-    };
+    let rig = Rig::with(disk, larger).unwrap();
     rig.append(9..40, 2000);
     rig.check_records(0..40, 2000);
     let sizes = rig
@@ -185,4 +180,31 @@ fn a_second_process_is_locked_out() {
         Rig::try_on(rig.disk.another_process()),
         Err(StoreError::Locked(_))
     ));
+}
+
+#[test]
+fn a_close_is_clean_however_few_files_may_be_open() {
+    let few = LogOptions {
+        open_files_max: 2,
+        ..options()
+    };
+    let rig = Rig::with(SimDisk::new(1), few).unwrap();
+    let ids: Vec<PartitionId> = (0..5).map(partition).collect();
+    rig.log.create_partitions(&ids, settings(4096)).unwrap();
+    for base in 0..3 {
+        (0..5).for_each(|index| rig.queue(index, base, 700).unwrap());
+        while rig.log.commit_step() == Progress::Worked {}
+        assert_eq!(rig.log.settle_step(), Progress::Blocked);
+        let dirty = rig.log.settling.lock().dirty.len();
+        assert_eq!(dirty, 2, "files that wait for a sync");
+        assert_eq!(rig.log.checkpoint_step(), Progress::Worked);
+    }
+    rig.log.close();
+    let checkpoint = rig.disk.contents("checkpoint").unwrap();
+    assert_eq!(checkpoint[11], 1, "it does not say that it is the last");
+    let rig = rig.crash(Crash::LoseAll);
+    for index in 0..5 {
+        let end = rig.log.bounds(partition(index)).unwrap().end;
+        assert_eq!(end, offset(3), "{index}");
+    }
 }
