@@ -19,8 +19,8 @@ use crate::StoreError;
 /// Parts that one `pwritev` takes (`IOV_MAX` of Linux).
 const PARTS_PER_CALL: usize = 1024;
 const PAGE_BYTES: u64 = 4096;
-/// Files synced at the same time. A growing file needs a commit of the file system's own journal,
-/// and all that wait for one share the next.
+/// Files synced at the same time. The sync of a growing file also waits for its inode, or for a
+/// commit of the file system's own journal, which all that wait share.
 const SYNCS_AT_ONCE: usize = 64;
 
 /// A data directory of this machine.
