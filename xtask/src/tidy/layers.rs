@@ -35,7 +35,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["door-http"]),
     ("hyper-util", &["door-http"]),
     ("rusqlite", &["seglog", "broker"]),
-    ("rustix", &["seglog", "hark"]),
+    ("rustix", &["seglog", "hark", "test-support"]),
     ("aes-gcm", &["seglog"]),
     ("serde", &["door-http", "hark"]),
     ("serde_json", &["door-http", "hark", "xtask", "e2e"]),

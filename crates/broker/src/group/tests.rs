@@ -137,7 +137,9 @@ async fn news_of_a_rebalance_is_not_lost_beside_records() {
             let (inner, poll) = (Arc::clone(&inner), poll("t", &group));
             tokio::spawn(async move { inner.group_poll(GroupPoll { wait, ..poll }).await })
         };
+        let begun = Instant::now();
         while inner.counters().polls_waiting == 0 {
+            assert!(begun.elapsed() < wait, "the poll never waits");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         // It has looked around and sleeps now; nothing below lets it run.

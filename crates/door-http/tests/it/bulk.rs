@@ -2,7 +2,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::node::{Node, answer, cursor, messages, node, node_with};
+use crate::node::{Node, answer, cursor, messages, node, node_with, until};
 use crate::store::Mood;
 
 async fn send(node: &Node, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
@@ -219,11 +219,7 @@ async fn lines_count_as_they_come() {
         .send(Ok(Bytes::from("{\"message\":\"a\"}\n{\"mess")))
         .await
         .unwrap();
-    let started = std::time::Instant::now();
-    while node.broker.counters().records_published < 1 {
-        assert!(started.elapsed() < crate::node::PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    until(&node, |counters| counters.records_published >= 1).await;
     node.store.set(Mood::Full);
     sender
         .send(Ok(Bytes::from("age\":\"b\"}\n{\"message\":\"c\"}\n")))

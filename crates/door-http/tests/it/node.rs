@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::seams::{OsEntropy, SystemClock};
-use broker::{Broker, BrokerOptions};
+use broker::{Broker, BrokerOptions, Counters};
 use door_http::{ServerOptions, serve};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -161,8 +161,13 @@ pub(crate) fn cursor(answer: &Value) -> &str {
 
 /// Waits until the broker has this many waiting reads.
 pub(crate) async fn waiting_polls(node: &Node, count: u64) {
+    until(node, |counters| counters.polls_waiting >= count).await;
+}
+
+/// Waits until the broker's counters are so.
+pub(crate) async fn until(node: &Node, mut are_so: impl FnMut(&Counters) -> bool) {
     let started = std::time::Instant::now();
-    while node.broker.counters().polls_waiting < count {
+    while !are_so(&node.broker.counters()) {
         assert!(started.elapsed() < PATIENCE, "{:?}", node.broker.counters());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use door_http::ServerOptions;
 use reqwest::Method;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+use test_support::allow_open_files;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -95,21 +95,6 @@ async fn five_hundred_waiting_polls_all_get_the_record() {
         assert_eq!((status, messages(&polled)), (200, vec!["news"]));
     }
     assert_eq!(node.broker.counters().polls_waiting, 0);
-}
-
-/// Lets this process, and those it starts, have `wanted` files and connections open: many systems
-/// begin with 1,024 and allow more to whoever asks.
-fn allow_open_files(wanted: u64) {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.current.map(|current| current.max(wanted)),
-        ..limit
-    };
-    let outcome = setrlimit(Resource::Nofile, raised);
-    assert!(
-        outcome.is_ok(),
-        "this test needs {wanted} open files; allow them with: ulimit -Hn {wanted}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::Node;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use test_support::allow_open_files;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -57,21 +57,6 @@ async fn out_of_file_descriptors() {
     })
     .await;
     assert!(node.is_running());
-}
-
-/// Lets this process, and those it starts, have `wanted` files and connections open: many systems
-/// begin with 1,024 and allow more to whoever asks.
-fn allow_open_files(wanted: u64) {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.current.map(|current| current.max(wanted)),
-        ..limit
-    };
-    let outcome = setrlimit(Resource::Nofile, raised);
-    assert!(
-        outcome.is_ok(),
-        "this test needs {wanted} open files; allow them with: ulimit -Hn {wanted}"
-    );
 }
 
 async fn publishes(node: &Node) -> bool {
