@@ -10,17 +10,19 @@
 
 extern crate alloc;
 
+mod identity;
 pub mod limits;
+mod node;
 mod offset;
 mod producer;
 mod record;
 mod time;
 mod topic;
 
+pub use identity::{BootId, ClusterId, IdentityError, StorageId, TopicId, TopicIdError};
+pub use node::{Corner, Incarnation, NodeId, NodeIdError, Site, SiteError, Slot};
 pub use offset::{LeaderEpoch, Offset};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
 pub use record::{Header, Record};
 pub use time::{Instant, Timestamp};
-pub use topic::{
-    Mode, PartitionId, PartitionIndex, TopicId, TopicIdError, TopicName, TopicNameError,
-};
+pub use topic::{Mode, PartitionId, PartitionIndex, TopicName, TopicNameError};

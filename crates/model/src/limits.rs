@@ -33,7 +33,7 @@ pub const PRODUCER_BATCHES_REMEMBERED: usize = 5;
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
 /// About how many bytes of idempotent producers' batches a start reads to learn what they wrote.
 pub const PRODUCER_REPLAY_BYTES_MAX: u64 = 256 << 20;
-/// Producer ids that a node takes from its database at once.
+/// Producer ids that a node takes from the catalog at once.
 pub const PRODUCER_IDS_PER_BLOCK: u32 = 1_000;
 
 // -- topics -------------------------------------------------------------------
@@ -128,6 +128,18 @@ pub const GROUPS_LOG_SEGMENT_BYTES: u64 = 4 << 20;
 /// How long the commits of an empty group are kept.
 pub const COMMIT_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 
+// -- between brokers ----------------------------------------------------------
+
+/// About how many bytes of batches go to another node's partition with one call; a first batch larger
+/// than this goes whole.
+pub const PEER_APPEND_BYTES_MAX: usize = 4 * MIB;
+/// Longest time that a broker waits for records in the place of another one, which then asks again.
+pub const PEER_FETCH_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Largest answer of one broker to another.
+pub const PEER_ANSWER_BYTES_MAX: usize = 60 * MIB;
+/// Partitions of the internal topic that says who coordinates which group.
+pub const GROUPS_PARTITIONS: u32 = 32;
+
 // -- the HTTP door ------------------------------------------------------------
 
 /// Largest request body.
@@ -140,3 +152,102 @@ pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
 /// Most connections at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_000;
+
+// -- the catalog of a cluster -------------------------------------------------
+
+/// Most nodes of a cluster.
+pub const NODES_MAX: usize = 4_096;
+/// Longest address of a node, `host:port`: the longest name of a host, and a port.
+pub const ADDRESS_BYTES_MAX: usize = 255 + 6;
+/// Longest name of a rack.
+pub const RACK_BYTES_MAX: usize = 249;
+/// Most earlier starts that a node names when it registers or calls.
+pub const KNOWN_BOOTS_MAX: usize = 8;
+/// Most topics that a cluster has at once.
+pub const TOPICS_MAX: usize = 100_000;
+/// Most topics that a cluster makes in its life: it remembers those that it deleted.
+pub const TOPICS_EVER_MAX: usize = 1_000_000;
+/// Most partitions of all topics together.
+pub const PARTITIONS_PER_CLUSTER_MAX: usize = 1_000_000;
+/// Most copies of one partition.
+pub const REPLICAS_MAX: usize = 16;
+/// Most users.
+pub const USERS_MAX: usize = 10_000;
+/// Longest name of a user.
+pub const USER_NAME_BYTES_MAX: usize = 249;
+/// Longest credential of a user.
+pub const CREDENTIAL_BYTES_MAX: usize = KIB;
+/// Most rules about who may do what.
+pub const ACLS_MAX: usize = 10_000;
+/// Longest encoding of one command.
+pub const COMMAND_BYTES_MAX: usize = 64 * KIB;
+/// Longest encoding of a whole catalog.
+pub const CATALOG_BYTES_MAX: usize = 128 * MIB;
+
+// -- agreement on it ----------------------------------------------------------
+
+/// Most nodes that vote.
+pub const VOTERS_MAX: usize = 5;
+/// Answers to the last commands that are remembered, so that one proposed again happens once.
+pub const PROPOSALS_REMEMBERED_MAX: usize = 1024;
+/// The same in bytes.
+pub const PROPOSALS_REMEMBERED_BYTES_MAX: usize = MIB;
+/// Most bytes of a snapshot that one call carries.
+pub const SNAPSHOT_CHUNK_BYTES: usize = MIB;
+/// Largest snapshot: a catalog, and what is remembered beside it.
+pub const SNAPSHOT_BYTES_MAX: usize = CATALOG_BYTES_MAX + 2 * MIB;
+/// Last position that a log can have; no cluster gets there.
+pub const LOG_POSITION_MAX: u64 = 1 << 62;
+/// How far ahead of its own term a node believes another one to be. Terms grow by one per election.
+pub const TERM_AHEAD_MAX: u64 = 1 << 32;
+
+// -- between nodes: calls -----------------------------------------------------
+
+/// Largest frame of a connection between nodes, its header included.
+pub const PEER_FRAME_BYTES_MAX: usize = 64 * MIB;
+/// Most calls that wait for their answers on one connection; more stand in line.
+pub const PEER_CALLS_IN_FLIGHT_MAX: usize = 16_384;
+/// Most bytes of requests that one connection has sent, or is about to, and that are not answered.
+pub const PEER_REQUEST_BYTES_PER_CONNECTION_MAX: usize = PEER_FRAME_BYTES_MAX;
+/// Most bytes of requests, received from all nodes on one lane, that are not answered.
+pub const PEER_REQUEST_BYTES_MAX: usize = 4 * PEER_FRAME_BYTES_MAX;
+/// Bytes of answers that stand in line on one connection; no more requests are read while there are more.
+pub const PEER_ANSWER_BYTES_QUEUED_MAX: usize = PEER_FRAME_BYTES_MAX;
+/// Most connections from other nodes at once.
+pub const PEER_CONNECTIONS_MAX: usize = 4_096;
+/// Most of them that have not yet shown who they are.
+pub const PEER_HANDSHAKES_MAX: usize = 256;
+/// Time that they have to do so.
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most bytes that are read from somebody before that, those of TLS included.
+pub const PEER_HANDSHAKE_BYTES_MAX: usize = 64 * KIB;
+/// Largest message of the handshake after its header.
+pub const PEER_HANDSHAKE_MESSAGE_BYTES_MAX: usize = KIB;
+/// Longest reason given to another node.
+pub const PEER_REASON_BYTES_MAX: usize = 512;
+/// Most addresses that connections, or failed attempts, are remembered for.
+pub const PEER_TARGETS_MAX: usize = 4_096;
+/// Largest file of a certificate, a key or a cluster key.
+pub const PEER_SECURITY_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Most cluster keys: the one in use and the one before it, or the one to come.
+pub const CLUSTER_KEYS_MAX: usize = 2;
+
+// -- between nodes: membership ------------------------------------------------
+
+/// Largest datagram: it crosses every usual network in one piece.
+pub const DATAGRAM_BYTES_MAX: usize = 1_400;
+/// Most processes whose datagrams are told from repeated ones; the one silent longest is forgotten.
+pub const DATAGRAM_SENDERS_MAX: usize = 16_384;
+/// Most members in one exchange of everything that two nodes know: as many as there are ids.
+pub const MEMBERS_PER_EXCHANGE_MAX: usize = 1 << 16;
+/// Most requests to the membership that wait for their turn.
+pub const MEMBERSHIP_REQUESTS_MAX: usize = 1_024;
+
+// -- finding peers ------------------------------------------------------------
+
+/// Most peers that a node without a cluster asks, and most that one answer names.
+pub const PEERS_SOUGHT_MAX: usize = 1024;
+/// Largest body that a discovery service reads or writes.
+pub const BROKER_MAP_BYTES_MAX: usize = MIB;
+/// Most connections to a discovery service at once; others wait to be accepted.
+pub const DISCOVERY_CONNECTIONS_MAX: usize = 256;

@@ -7,62 +7,8 @@ use core::str::FromStr;
 
 use thiserror::Error;
 
+use crate::TopicId;
 use crate::limits::TOPIC_NAME_BYTES_MAX;
-
-/// The identity of a topic: 16 random bytes, never used for a second topic. Directories and the
-/// wire use it; a topic deleted and made again under its old name gets a new one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicId([u8; 16]);
-
-impl TopicId {
-    /// The id made of these 16 bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// The 16 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-/// 32 lower-case hexadecimal digits.
-impl fmt::Display for TopicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TopicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TopicId({self})")
-    }
-}
-
-/// Reads what `Display` writes.
-impl FromStr for TopicId {
-    type Err = TopicIdError;
-
-    fn from_str(text: &str) -> Result<Self, TopicIdError> {
-        let canonical = text.len() == 32
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !canonical {
-            return Err(TopicIdError);
-        }
-        u128::from_str_radix(text, 16)
-            .map(|number| Self(number.to_be_bytes()))
-            .map_err(|_| TopicIdError)
-    }
-}
-
-/// The text is not a topic id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a topic id is 32 lower-case hexadecimal digits")]
-pub struct TopicIdError;
 
 /// The number of a partition within its topic, counted from 0 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,8 +119,6 @@ pub enum TopicNameError {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
 
     #[test]
@@ -199,20 +143,6 @@ mod tests {
         for (name, expected) in cases {
             let parsed = name.parse::<TopicName>();
             assert_eq!(parsed.map(|_| ()), *expected, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_topic_id_reads_back_what_it_writes() {
-        let id = TopicId::from_bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
-        assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in [
-            "",
-            "+0",
-            "0123456789ABCDEF0123456789ABCDEF",
-            "+123456789abcdef0123456789abcdef",
-        ] {
-            assert_eq!(bad.parse::<TopicId>(), Err(TopicIdError), "{bad:?}");
         }
     }
 }
