@@ -1,40 +1,80 @@
-//! Makes, changes and deletes topics.
+//! Makes, changes and deletes topics: asks the cluster to agree, and waits until this node has followed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use catalog::{Command, Outcome, Refusal};
 use model::{Mode, Offset, PartitionId, PartitionIndex, TopicName};
 use seglog::{Store, StoreError};
+use tokio::time::timeout;
 
-use crate::api::{NewTopic, PartitionDescription, TopicChanges, TopicDescription, TopicSettings};
+use crate::api::{
+    Extent, NewTopic, PartitionDescription, TopicChanges, TopicDescription, TopicSettings,
+};
 use crate::error::{FetchError, TopicError};
-use crate::inner::{Inner, Makers};
-use crate::metadata::{MetadataError, TopicRow};
-use crate::partition::{Held, Partition};
+use crate::inner::Inner;
+use crate::metadata::MetadataError;
+use crate::partition::Partition;
+use crate::seams::ProposeError;
+use crate::seat::{Seat, extent};
 use crate::settings;
-use crate::topic::{Topic, describe_partition};
+use crate::topic::Topic;
+
+/// How long the cluster is asked for a topic that this node does not know.
+const LOOK_AGAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// A topic of users.
+    /// A topic of users, as far as this node knows.
     pub(crate) fn topic(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
         let found = self.topics.by_name(name);
         found.ok_or_else(|| TopicError::Unknown(name.to_string()))
     }
 
+    /// A topic of users. One that this node does not know may have been made through another node a
+    /// moment ago: the cluster is asked once before it is said not to exist.
+    pub(crate) async fn find_topic(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
+        match self.topics.by_name(name) {
+            Some(topic) => Ok(topic),
+            None if name.is_internal() => Err(TopicError::Unknown(name.to_string())),
+            None => {
+                Box::pin(self.look_again()).await?;
+                self.topic(name)
+            }
+        }
+    }
+
+    /// Waits until this node knows every topic that was acknowledged before.
+    pub(crate) async fn look_again(&self) -> Result<(), TopicError> {
+        let looked = async {
+            let catalog = self.cluster.fresh().await;
+            let catalog = catalog.map_err(|error| TopicError::Unavailable(error.to_string()))?;
+            self.reconciled(catalog.revision()).await;
+            Ok(())
+        };
+        let late = || TopicError::Unavailable("the cluster did not answer in time".to_owned());
+        timeout(LOOK_AGAIN_PATIENCE, looked)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
     /// A topic to publish to, made now if the node makes topics by itself.
     pub(crate) async fn topic_to_publish(
-        self: &Arc<Self>,
+        &self,
         name: &TopicName,
     ) -> Result<Arc<Topic>, TopicError> {
         match self.topics.by_name(name) {
             Some(topic) => Ok(topic),
             None if name.is_internal() => Err(TopicError::Reserved),
-            None if self.options.auto_create_topics => Box::pin(self.auto_create(name)).await,
-            None => Err(TopicError::Unknown(name.to_string())),
+            None => Box::pin(self.find_or_create(name)).await,
         }
     }
 
-    /// Of several publishers that meet here one makes the topic and all use it.
-    async fn auto_create(self: &Arc<Self>, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
+    /// Of several publishers that meet here, on whatever nodes, one makes the topic and all use it.
+    async fn find_or_create(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
+        match self.find_topic(name).await {
+            Err(TopicError::Unknown(_)) if self.options.auto_create_topics => {}
+            found => return found,
+        }
         let topic = NewTopic {
             name: name.clone(),
             partitions: None,
@@ -43,32 +83,68 @@ impl Inner {
             settings: TopicSettings::default(),
         };
         match self.create_topic(topic).await {
-            Ok(_) | Err(TopicError::Exists(_)) => self.topic(name),
+            Ok(_) | Err(TopicError::Exists(_)) => self.find_topic(name).await,
             Err(error) => Err(error),
         }
     }
 
-    pub(crate) async fn create_topic(
-        self: &Arc<Self>,
-        topic: NewTopic,
-    ) -> Result<TopicDescription, TopicError> {
-        let partitions = settings::check_new(&topic, self.options.default_partitions)?;
-        let this = Arc::clone(self);
-        undisturbed(async move { this.make(topic, partitions).await }).await
+    pub(crate) async fn create_topic(&self, new: NewTopic) -> Result<TopicDescription, TopicError> {
+        let partitions = settings::check_new(&new, self.options.default_partitions)?;
+        let (id, name) = (self.new_topic_id(), new.name.clone());
+        let command = Command::CreateTopic {
+            id,
+            name: new.name,
+            partitions,
+            replication_factor: new.replication_factor.unwrap_or(1),
+            mode: new.mode,
+            settings: new.settings,
+            created: self.clock.wall(),
+            home: None,
+        };
+        self.agree(&name, command).await?;
+        if let Some(error) = self.reconciler.failure(id) {
+            // Who asked is told that there is no topic, so there should be none.
+            let taken_back = self.agree(&name, Command::DeleteTopic { id }).await;
+            tracing::warn!(topic = %name, %error, ?taken_back, "topic not made");
+            return Err(error);
+        }
+        let topic = self.topics.by_id(id);
+        // Deleted again already, by somebody who saw it.
+        let topic = topic.ok_or_else(|| TopicError::Unknown(name.to_string()))?;
+        tracing::info!(topic = %name, %id, partitions, "topic made");
+        Ok(topic.describe())
     }
 
-    pub(crate) async fn delete_topic(self: &Arc<Self>, name: &TopicName) -> Result<(), TopicError> {
-        let (this, name) = (Arc::clone(self), name.clone());
-        undisturbed(async move { this.remove(&name).await }).await
+    pub(crate) async fn delete_topic(&self, name: &TopicName) -> Result<(), TopicError> {
+        let id = self.find_topic(name).await?.id;
+        self.agree(name, Command::DeleteTopic { id }).await?;
+        tracing::info!(topic = %name, %id, "topic deleted");
+        Ok(())
     }
 
     pub(crate) async fn configure_topic(
-        self: &Arc<Self>,
+        &self,
         name: &TopicName,
         changes: TopicChanges,
     ) -> Result<TopicDescription, TopicError> {
-        let (this, name) = (Arc::clone(self), name.clone());
-        undisturbed(async move { this.configure(&name, &changes).await }).await
+        let topic = self.find_topic(name).await?;
+        settings::changed(topic.agreed().settings.clone(), &changes)?;
+        let id = topic.id;
+        self.agree(name, Command::ConfigureTopic { id, changes })
+            .await?;
+        let failure = self.reconciler.failure(id);
+        failure.map_or_else(|| Ok(topic.describe()), Err)
+    }
+
+    /// Lets the cluster agree on a change of this topic, and waits until this node has followed.
+    async fn agree(&self, name: &TopicName, command: Command) -> Result<Outcome, TopicError> {
+        let outcome = self.cluster.propose(command).await;
+        let outcome = outcome.map_err(|error| refused(error, name))?;
+        self.reconciled(self.cluster.catalog().revision()).await;
+        if self.is_closed() {
+            return Err(TopicError::Stopped("the node is stopping".to_owned()));
+        }
+        Ok(outcome)
     }
 
     pub(crate) async fn delete_records(
@@ -77,18 +153,42 @@ impl Inner {
         index: PartitionIndex,
         before: Offset,
     ) -> Result<PartitionDescription, FetchError> {
-        let topic = self.topic_to_read(name)?;
-        let partition = Arc::clone(partition_of(&topic, index)?);
+        let topic = self.topic_to_read(name).await?;
+        let seat = seat_of(&topic, index)?;
+        let left = match seat.led() {
+            Some(partition) => {
+                self.delete_records_here(&topic, Arc::clone(partition), before)
+                    .await
+            }
+            None => {
+                let topic = topic.id;
+                let partition = PartitionId { topic, index };
+                self.remote.delete_records(partition, before).await
+            }
+        };
+        Ok(PartitionDescription {
+            held: Some(left?),
+            ..seat.describe()
+        })
+    }
+
+    /// The same in a partition that this node leads.
+    pub(crate) async fn delete_records_here(
+        &self,
+        topic: &Topic,
+        partition: Arc<Partition>,
+        before: Offset,
+    ) -> Result<Extent, FetchError> {
         let (start, end) = (partition.start(), partition.end());
         if before > end {
             return Err(FetchError::OutOfRange {
-                partition: index,
+                partition: partition.id.index,
                 wanted: before,
                 start,
                 end,
             });
         }
-        let unknown = name.to_string();
+        let unknown = topic.name.to_string();
         self.on_disk(move |store| {
             let bounds = store.delete_before(partition.id, before);
             let bounds = bounds.map_err(|error| match error {
@@ -96,90 +196,12 @@ impl Inner {
                 other => FetchError::Io(other.to_string()),
             })?;
             partition.shrunk(store, bounds.start);
-            Ok(describe_partition(&partition))
+            Ok(extent(&partition))
         })
         .await?
     }
 
-    async fn make(&self, new: NewTopic, partitions: u32) -> Result<TopicDescription, TopicError> {
-        let _one_at_a_time = self.topics.changes.lock().await;
-        self.topics.check_room(&new.name, partitions)?;
-        let row = TopicRow {
-            id: self.new_topic_id(),
-            name: new.name,
-            partitions,
-            created: self.clock.wall(),
-            settings: new.settings,
-            applied: true,
-        };
-        let ids = partition_ids(&row);
-        let settings = row.settings.over(&self.makers.topic_defaults).of_store();
-        let to_create = ids.clone();
-        self.change_store(move |store| store.create_partitions(&to_create, settings))
-            .await?;
-        let to_insert = row.clone();
-        let inserted = self
-            .metadata
-            .run(move |db| db.insert_topic(&to_insert))
-            .await;
-        if let Err(error) = inserted {
-            // What stays behind if this fails too is dropped at the next start.
-            let dropped = self
-                .change_store(move |store| store.drop_partitions(&ids))
-                .await;
-            tracing::warn!(topic = %row.name, ?error, ?dropped, "topic not made");
-            return Err(error.into());
-        }
-        let topic = Arc::new(assemble(row, &self.makers, |_| Held::NOTHING));
-        self.topics.insert(&topic);
-        self.groups
-            .partitions_changed(&topic, topic.partition_count());
-        tracing::info!(topic = %topic.name, id = %topic.id, partitions, "topic made");
-        Ok(topic.describe())
-    }
-
-    async fn remove(&self, name: &TopicName) -> Result<(), TopicError> {
-        let _one_at_a_time = self.topics.changes.lock().await;
-        let topic = self.topic(name)?;
-        let id = topic.id;
-        self.metadata.run(move |db| db.delete_topic(id)).await?;
-        self.topics.remove(&topic);
-        topic.delete();
-        self.groups.partitions_changed(&topic, 0);
-        let ids: Vec<PartitionId> = topic.partitions.iter().map(|p| p.id).collect();
-        let dropped = self
-            .change_store(move |store| store.drop_partitions(&ids))
-            .await;
-        if let Err(error) = dropped {
-            // The topic is gone for everybody; its bytes go at the next start.
-            tracing::warn!(topic = %name, %error, "records of a deleted topic are still on disk");
-        }
-        tracing::info!(topic = %name, %id, "topic deleted");
-        Ok(())
-    }
-
-    async fn configure(
-        &self,
-        name: &TopicName,
-        changes: &TopicChanges,
-    ) -> Result<TopicDescription, TopicError> {
-        let _one_at_a_time = self.topics.changes.lock().await;
-        let topic = self.topic(name)?;
-        let (id, settings) = (topic.id, settings::changed(topic.settings(), changes)?);
-        let written = settings.clone();
-        self.metadata
-            .run(move |db| db.configure_topic(id, &written))
-            .await?;
-        topic.configure(settings);
-        let ids: Vec<PartitionId> = topic.partitions.iter().map(|p| p.id).collect();
-        let settings = topic.effective().of_store();
-        self.change_store(move |store| store.create_partitions(&ids, settings))
-            .await?;
-        self.metadata.run(move |db| db.mark_applied(id)).await?;
-        Ok(topic.describe())
-    }
-
-    async fn change_store(
+    pub(crate) async fn change_store(
         &self,
         change: impl FnOnce(&dyn Store) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), TopicError> {
@@ -191,60 +213,47 @@ impl Inner {
     }
 }
 
-/// Runs a change to its end even if the caller goes away.
-async fn undisturbed<T: Send + 'static>(
-    change: impl Future<Output = Result<T, TopicError>> + Send + 'static,
-) -> Result<T, TopicError> {
-    match tokio::spawn(change).await {
-        Ok(result) => result,
-        Err(_) => Err(TopicError::Stopped("the node is stopping".to_owned())),
-    }
-}
-
 /// The partition of this number, or an error that names both.
-pub(crate) fn partition_of(
-    topic: &Topic,
-    index: PartitionIndex,
-) -> Result<&Arc<Partition>, FetchError> {
-    topic.partition(index).ok_or_else(|| FetchError::Partition {
+pub(crate) fn seat_of(topic: &Topic, index: PartitionIndex) -> Result<&Seat, FetchError> {
+    topic.seat(index).ok_or_else(|| FetchError::Partition {
         topic: topic.name.to_string(),
         partition: index,
     })
 }
 
-/// All partitions of a stored topic.
-pub(crate) fn partition_ids(row: &TopicRow) -> Vec<PartitionId> {
-    let topic = row.id;
-    let indexes = (0..row.partitions).map(PartitionIndex);
-    indexes.map(|index| PartitionId { topic, index }).collect()
+/// The same, if this node leads it.
+pub(crate) fn led_here(
+    topic: &Topic,
+    index: PartitionIndex,
+) -> Result<&Arc<Partition>, FetchError> {
+    let seat = seat_of(topic, index)?;
+    seat.led().ok_or_else(|| {
+        let leader = seat.agreed().leader;
+        let leader = leader.map_or_else(|| "nobody".to_owned(), |node| format!("node {node}"));
+        FetchError::LeaderUnavailable(format!(
+            "partition {index} of '{}' is led by {leader}",
+            topic.name
+        ))
+    })
 }
 
-/// A topic from its row; `held_by` says what each partition holds.
-pub(crate) fn assemble(
-    row: TopicRow,
-    makers: &Makers,
-    mut held_by: impl FnMut(PartitionId) -> Held,
-) -> Topic {
-    let wake = makers.wake();
-    let partitions = partition_ids(&row).into_iter().map(|id| {
-        let (wake, counts) = (Arc::clone(&wake), Arc::clone(&makers.counts));
-        Arc::new(Partition::new(
-            id,
-            held_by(id),
-            makers.fresh(),
-            wake,
-            counts,
-        ))
-    });
-    let partitions = partitions.collect();
-    Topic::new(
-        row.id,
-        row.name,
-        row.created,
-        (row.settings, Arc::clone(&makers.topic_defaults)),
-        wake,
-        partitions,
-    )
+/// A refusal of a change of this topic.
+fn refused(error: ProposeError, name: &TopicName) -> TopicError {
+    let refusal = match error {
+        ProposeError::Refused(refusal) => refusal,
+        ProposeError::Unavailable(_) => return TopicError::Unavailable(error.to_string()),
+    };
+    match refusal {
+        Refusal::TopicExists(name) => TopicError::Exists(name),
+        Refusal::UnknownTopic => TopicError::Unknown(name.to_string()),
+        Refusal::Partitions(count) => TopicError::Partitions(count),
+        Refusal::Replication(factor) => TopicError::Replication(factor),
+        Refusal::Mode => TopicError::Mode,
+        Refusal::NoPlace => TopicError::NoPlace,
+        Refusal::Limit(why) => TopicError::TooMany(why),
+        Refusal::Invalid(why) => TopicError::Setting(why),
+        other => TopicError::Unavailable(other.to_string()),
+    }
 }
 
 impl From<StoreError> for TopicError {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use model::{
-    LeaderEpoch, Mode, Offset, PartitionIndex, ProducerEpoch, ProducerId, Record, Timestamp,
-    TopicId, TopicName,
+    ClusterId, LeaderEpoch, Mode, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId,
+    Record, Timestamp, TopicId, TopicName,
 };
 use wire::Batch;
 use wire::cursor::Cursor;
+
+pub use catalog::{TopicChanges, TopicSettings};
 
 /// What a broker is told at its start.
 #[derive(Debug, Clone)]
@@ -28,19 +30,6 @@ pub struct BrokerOptions {
     pub topic_defaults: TopicSettings,
 }
 
-/// What may be set on a topic. `None` means: the default, first the node's and then the built-in one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopicSettings {
-    /// How long records are kept.
-    pub retention: Option<Duration>,
-    /// How many bytes each partition keeps.
-    pub retention_bytes: Option<u64>,
-    /// Size of a segment file.
-    pub segment_bytes: Option<u64>,
-    /// Largest batch taken.
-    pub max_message_bytes: Option<usize>,
-}
-
 /// The settings that hold for a topic: its own, and defaults where it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EffectiveSettings {
@@ -54,19 +43,6 @@ pub struct EffectiveSettings {
     pub max_message_bytes: usize,
 }
 
-/// A change of settings: `None` leaves a setting, `Some(None)` puts it back to the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TopicChanges {
-    /// See [`TopicSettings::retention`].
-    pub retention: Option<Option<Duration>>,
-    /// See [`TopicSettings::retention_bytes`].
-    pub retention_bytes: Option<Option<u64>>,
-    /// See [`TopicSettings::segment_bytes`].
-    pub segment_bytes: Option<Option<u64>>,
-    /// See [`TopicSettings::max_message_bytes`].
-    pub max_message_bytes: Option<Option<usize>>,
-}
-
 /// A topic to make.
 #[derive(Debug, Clone)]
 pub struct NewTopic {
@@ -74,9 +50,9 @@ pub struct NewTopic {
     pub name: TopicName,
     /// How many partitions; `None` for the node's default.
     pub partitions: Option<u32>,
-    /// How many copies; only 1 (or `None`) is taken today, anything else is refused.
+    /// How many copies; only 1 (or `None`) is taken, anything else is refused.
     pub replication_factor: Option<u16>,
-    /// The promise; only [`Mode::Leader`] is taken today.
+    /// The promise; only [`Mode::Leader`] is taken.
     pub mode: Mode,
     /// Settings.
     pub settings: TopicSettings,
@@ -106,14 +82,28 @@ pub struct TopicDescription {
 pub struct PartitionDescription {
     /// Its number.
     pub index: PartitionIndex,
+    /// Who takes appends, if anybody may.
+    pub leader: Option<NodeId>,
+    /// The reign of its leader.
+    pub leader_epoch: LeaderEpoch,
+    /// Who keeps copies; the first is its home.
+    pub replicas: Vec<NodeId>,
+    /// Who is known to have everything that was acknowledged.
+    pub isr: Vec<NodeId>,
+    /// What its leader holds; `None` when that is another node which was not asked, or does not
+    /// answer.
+    pub held: Option<Extent>,
+}
+
+/// What a partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
     /// First offset kept.
     pub start: Offset,
     /// One past the last durable record.
     pub end: Offset,
     /// Bytes on disk; nearly, when records are sealed.
     pub bytes: u64,
-    /// The reign of its leader.
-    pub leader_epoch: LeaderEpoch,
 }
 
 /// Records to publish.
@@ -177,7 +167,7 @@ pub struct Poll {
 }
 
 /// The answer to a poll: what there was, and where to go on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Polled {
     /// In order within each partition. May be empty once the wait is over.
     pub records: Vec<Delivered>,
@@ -226,7 +216,7 @@ pub enum GapReason {
 pub struct Fetch {
     /// Which topic.
     pub topic: TopicName,
-    /// From where, per partition.
+    /// From where, each partition once.
     pub positions: Vec<(PartitionIndex, Offset)>,
     /// Answer as soon as this many bytes are there.
     pub min_bytes: usize,
@@ -237,7 +227,7 @@ pub struct Fetch {
 }
 
 /// One partition's part of a fetch.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FetchedPartition {
     /// Partition.
     pub index: PartitionIndex,
@@ -251,7 +241,7 @@ pub struct FetchedPartition {
 
 /// A member that reads as part of a group. The consumer's name is its identity: the same name
 /// coming back takes its old place (a static member).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupSubscribe {
     /// The group; made when first named.
     pub group: String,
@@ -273,7 +263,7 @@ pub struct Assignment {
 }
 
 /// A poll by a member of a group. Joins the group first if it is not in it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupPoll {
     /// The group.
     pub group: String,
@@ -300,7 +290,7 @@ pub struct GroupPoll {
 
 /// The answer to a group poll. The cursor covers the member's partitions only. While the group is
 /// still waiting for other members, generation 0 with no partitions: poll again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupPolled {
     /// What there was.
     pub polled: Polled,
@@ -309,7 +299,7 @@ pub struct GroupPolled {
 }
 
 /// Progress of a group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The group.
     pub group: String,
@@ -354,8 +344,8 @@ pub struct GroupCommit {
     pub partition: PartitionIndex,
     /// The next offset the group will read.
     pub offset: Offset,
-    /// Records between that and the end.
-    pub lag: u64,
+    /// Records between that and the end; `None` while the partition's leader does not answer.
+    pub lag: Option<u64>,
 }
 
 /// An idempotent producer's identity.
@@ -370,6 +360,10 @@ pub struct ProducerGrant {
 /// How the node is.
 #[derive(Debug, Clone)]
 pub struct NodeStatus {
+    /// Its number in the cluster.
+    pub node: NodeId,
+    /// The cluster, once it has one.
+    pub cluster: Option<ClusterId>,
     /// Identity of the data directory, 32 hexadecimal digits.
     pub storage_id: String,
     /// Which engine: `log` or `sqlite`.
@@ -380,11 +374,13 @@ pub struct NodeStatus {
     pub started: Timestamp,
     /// How long it has run.
     pub uptime: Duration,
-    /// Topics that users made.
+    /// Topics that users made, in the whole cluster.
     pub topics: usize,
     /// Their partitions.
     pub partitions: usize,
-    /// Groups.
+    /// How many of those this node leads.
+    pub partitions_led: usize,
+    /// Groups that this node coordinates.
     pub groups: usize,
 }
 
@@ -407,4 +403,10 @@ pub struct Counters {
     pub bytes_in_flight: u64,
     /// Commits acknowledged.
     pub commits: u64,
+    /// Questions that went to the brokers of other nodes.
+    pub calls_sent: u64,
+    /// Of them, those without an answer.
+    pub calls_failed: u64,
+    /// Questions of the brokers of other nodes that were answered.
+    pub calls_answered: u64,
 }

@@ -113,7 +113,7 @@ fn choose(
         (None, Some(key)) => wire::partition_for_key(key, topic.partition_count()),
         (None, None) => topic.sticky_partition(record.size()),
     };
-    match topic.partition(index) {
+    match topic.seat(index) {
         Some(_) => Ok(index),
         None => Err(PublishError::Partition {
             topic: topic.name.to_string(),

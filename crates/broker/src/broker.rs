@@ -3,15 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Offset, PartitionIndex, TopicId, TopicName};
+use bytes::Bytes;
+use model::{NodeId, Offset, PartitionIndex, TopicId, TopicName};
 use seglog::Store;
 use wire::Batch;
 
 use crate::api::*;
 use crate::error::*;
-use crate::inner::Inner;
+use crate::inner::{Inner, Seams};
+use crate::nodes::NodeChange;
 use crate::open::open;
-use crate::seams::{Clock, Entropy};
+use crate::remote::GroupAsk;
+use crate::seams::{Clock, Cluster, ClusterOverview, Entropy};
 use crate::tasks::Tasks;
 
 /// A running node's in-process API. Cheap to clone; all clones are one broker.
@@ -23,15 +26,23 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Opens the control database in `data`, restores topics and groups, and starts the tasks.
+    /// Opens `hark.db` in `data`, makes this node what the catalog of the cluster says as far as it is
+    /// known here, restores groups, and starts the tasks.
     pub async fn open(
         data: &Path,
         store: Arc<dyn Store>,
+        cluster: Arc<dyn Cluster>,
         options: BrokerOptions,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        let (inner, tasks) = open(data, store, options, clock, entropy).await?;
+        let seams = Seams {
+            store,
+            cluster,
+            clock,
+            entropy,
+        };
+        let (inner, tasks) = open(data, seams, options).await?;
         let tasks = Arc::new(tasks);
         Ok(Self { inner, tasks })
     }
@@ -59,20 +70,28 @@ impl Broker {
     ) -> Result<TopicDescription, TopicError> {
         self.inner.configure_topic(name, changes).await
     }
-    /// One topic.
+    /// One topic, as far as this node knows by itself.
     pub fn topic(&self, name: &TopicName) -> Result<TopicDescription, TopicError> {
         Ok(self.inner.topic(name)?.describe())
+    }
+    /// One topic as the cluster knows it, with what the leaders of its partitions say that they hold.
+    pub async fn topic_detailed(&self, name: &TopicName) -> Result<TopicDescription, TopicError> {
+        self.inner.topic_detailed(name).await
     }
     /// One topic as a publish finds it: made now if it is unknown and the node makes topics by itself.
     pub async fn topic_to_publish(&self, name: &TopicName) -> Result<TopicDescription, TopicError> {
         Ok(self.inner.topic_to_publish(name).await?.describe())
     }
-    /// All topics of users, by name.
+    /// All topics of users, by name, as far as this node knows by itself.
     pub fn topics(&self) -> Vec<TopicDescription> {
         let topics = self.inner.topics.all();
         topics.iter().map(|topic| topic.describe()).collect()
     }
-    /// Moves the first offset kept of one partition forward.
+    /// The same, with what the leaders of their partitions say that they hold.
+    pub async fn topics_detailed(&self) -> Vec<TopicDescription> {
+        self.inner.topics_detailed().await
+    }
+    /// Moves the first offset kept of one partition forward. Gives the partition as it is then.
     pub async fn delete_records(
         &self,
         name: &TopicName,
@@ -131,9 +150,9 @@ impl Broker {
         topic: &TopicName,
         start: &Start,
     ) -> Result<wire::cursor::Cursor, FetchError> {
-        let topic = self.inner.topic_to_read(topic)?;
+        let topic = self.inner.topic_to_read(topic).await?;
         let partitions: Vec<PartitionIndex> = topic.indexes().collect();
-        let positions = self.inner.positions(&topic, &partitions, start).await?;
+        let positions = self.inner.located(&topic, &partitions, start).await?;
         Ok(wire::cursor::Cursor::new(topic.id, positions))
     }
 
@@ -142,35 +161,36 @@ impl Broker {
         &self,
         subscribe: GroupSubscribe,
     ) -> Result<Assignment, GroupError> {
-        self.inner.group_subscribe(subscribe).await
+        let ask = GroupAsk::Subscribe(subscribe);
+        self.inner.ask_group(ask).await?.assigned()
     }
     /// Leaves a group.
     pub async fn group_unsubscribe(&self, group: &str, consumer: &str) -> Result<(), GroupError> {
-        self.inner.group_unsubscribe(group, consumer).await
+        let ask = GroupAsk::Unsubscribe {
+            group: group.to_owned(),
+            consumer: consumer.to_owned(),
+        };
+        self.inner.ask_group(ask).await?.done()
     }
     /// Reads as a member of a group.
     pub async fn group_poll(&self, poll: GroupPoll) -> Result<GroupPolled, GroupError> {
-        self.inner.group_poll(poll).await
+        let ask = GroupAsk::Poll(poll);
+        self.inner.ask_group(ask).await?.polled()
     }
     /// Records progress, durably.
     pub async fn commit(&self, commit: Commit) -> Result<(), GroupError> {
-        self.inner.commit(commit).await
+        let ask = GroupAsk::Commit(commit);
+        self.inner.ask_group(ask).await?.done()
     }
-    /// All groups.
-    #[expect(
-        clippy::unused_async,
-        reason = "another coordinator may have to be asked one day"
-    )]
+    /// All groups, by name; those of a coordinator that does not answer are missing.
     pub async fn groups(&self) -> Vec<GroupDescription> {
-        self.inner.groups()
+        self.inner.all_groups().await
     }
     /// One group.
-    #[expect(
-        clippy::unused_async,
-        reason = "another coordinator may have to be asked one day"
-    )]
     pub async fn group(&self, name: &str) -> Result<GroupDescription, GroupError> {
-        self.inner.group(name)
+        let group = name.to_owned();
+        let ask = GroupAsk::Describe { group };
+        self.inner.ask_group(ask).await?.described()
     }
     /// Puts an empty group's progress on one topic to `start`.
     pub async fn reset_group(
@@ -179,11 +199,33 @@ impl Broker {
         topic: &TopicName,
         start: &Start,
     ) -> Result<GroupDescription, GroupError> {
-        self.inner.reset_group(name, topic, start).await
+        let ask = GroupAsk::Reset {
+            group: name.to_owned(),
+            topic: topic.clone(),
+            start: start.clone(),
+        };
+        self.inner.ask_group(ask).await?.described()
     }
     /// Forgets an empty group.
     pub async fn delete_group(&self, name: &str) -> Result<(), GroupError> {
-        self.inner.delete_group(name).await
+        let group = name.to_owned();
+        let ask = GroupAsk::Delete { group };
+        self.inner.ask_group(ask).await?.done()
+    }
+
+    /// Answers the broker of another node: the bytes of an answer to the bytes of a request. Whoever
+    /// calls has made sure that it is `from` who asks. Dropping the future calls a wait off.
+    pub async fn serve_peer(&self, from: NodeId, request: Bytes) -> Bytes {
+        self.inner.serve_peer(from, request).await
+    }
+
+    /// How the cluster is, as this node sees it.
+    pub fn overview(&self) -> ClusterOverview {
+        self.inner.cluster.overview()
+    }
+    /// Changes something about a node of the cluster.
+    pub async fn change_node(&self, id: NodeId, change: NodeChange) -> Result<(), NodeError> {
+        self.inner.change_node(id, change).await
     }
 
     /// How the node is.

@@ -32,6 +32,9 @@ pub(crate) struct Counts {
     pub(crate) bytes_delivered: Count,
     pub(crate) polls_waiting: Count,
     pub(crate) commits: Count,
+    pub(crate) calls_sent: Count,
+    pub(crate) calls_failed: Count,
+    pub(crate) calls_answered: Count,
 }
 
 impl Counts {
@@ -46,6 +49,9 @@ impl Counts {
             polls_waiting: self.polls_waiting.get(),
             bytes_in_flight,
             commits: self.commits.get(),
+            calls_sent: self.calls_sent.get(),
+            calls_failed: self.calls_failed.get(),
+            calls_answered: self.calls_answered.get(),
         }
     }
 }

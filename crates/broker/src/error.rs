@@ -1,8 +1,11 @@
 //! One small error per operation. The variant says whose fault it is; [`code`](PublishError::code)
 //! is stable and is what every door shows.
 
-use model::{Offset, PartitionIndex};
+use catalog::Refusal;
+use model::{NodeId, Offset, PartitionIndex};
 use thiserror::Error;
+
+use crate::seams::ProposeError;
 
 macro_rules! codes {
     ($name:ident $(, $inner:pat => $by:ident)? { $($variant:pat => $code:literal, $fault:ident;)* }) => {
@@ -56,18 +59,24 @@ pub enum TopicError {
     /// Not a number of partitions that a topic can have.
     #[error("a topic has 1 to {max} partitions, not {0}", max = model::limits::PARTITIONS_PER_TOPIC_MAX)]
     Partitions(u32),
-    /// More copies than there are nodes.
-    #[error("replication factor {0} is not possible: this node stands alone; use 1")]
+    /// More copies than can be kept.
+    #[error("replication factor {0} is not possible yet: every partition has one copy; use 1")]
     Replication(u16),
-    /// A promise that this node cannot keep yet.
-    #[error("mode 'gossip' needs a cluster, and this node stands alone; use 'leader'")]
+    /// A promise that cannot be kept yet.
+    #[error("mode 'gossip' is not available yet; use 'leader'")]
     Mode,
     /// A setting outside its bounds.
     #[error("{0}")]
     Setting(String),
-    /// The node holds as many partitions as it can.
-    #[error("this node already holds as many partitions as it can")]
-    TooMany,
+    /// The nodes hold as many partitions as they can.
+    #[error("{0}")]
+    TooMany(String),
+    /// No node takes new partitions.
+    #[error("no node can take new partitions: all are draining or down")]
+    NoPlace,
+    /// The cluster did not answer. A change may have been made nonetheless.
+    #[error("{0}; try again")]
+    Unavailable(String),
     /// The disk is full.
     #[error("the disk is full; free space and try again")]
     Full,
@@ -84,7 +93,9 @@ codes!(TopicError {
     Self::Replication(_) => "invalid_replication_factor", Caller;
     Self::Mode => "mode_not_available", Caller;
     Self::Setting(_) => "invalid_setting", Caller;
-    Self::TooMany => "too_many_partitions", Busy;
+    Self::TooMany(_) => "too_many_partitions", Busy;
+    Self::NoPlace => "no_place", Busy;
+    Self::Unavailable(_) => "cluster_unavailable", Busy;
     Self::Full => "disk_full", Busy;
     Self::Stopped(_) => "store_stopped", Node;
 });
@@ -141,6 +152,14 @@ pub enum PublishError {
         /// Why the others are not.
         cause: String,
     },
+    /// The node that leads the partition does not answer, or there is none at the moment.
+    #[error("the leader of the partition does not answer: {0}; try again")]
+    LeaderUnavailable(String),
+    /// The leader of the partition was asked, and its answer was lost.
+    #[error(
+        "whether the records were written is not known: {0}; look before you publish them again"
+    )]
+    OutcomeUnknown(String),
     /// The disk is full.
     #[error("the disk is full; nothing was written; try again once there is space")]
     Full,
@@ -157,6 +176,8 @@ codes!(PublishError, Self::Topic(inner) => inner {
     Self::Fenced => "producer_fenced", Conflict;
     Self::OutOfOrder { .. } => "out_of_order_sequence", Conflict;
     Self::Partial { .. } => "partly_published", Busy;
+    Self::LeaderUnavailable(_) => "leader_unavailable", Busy;
+    Self::OutcomeUnknown(_) => "outcome_unknown", Busy;
     Self::Full => "disk_full", Busy;
     Self::Stopped(_) => "store_stopped", Node;
 });
@@ -210,6 +231,12 @@ pub enum FetchError {
         /// What is wrong with them.
         why: String,
     },
+    /// The node that leads the partition does not answer, or there is none at the moment.
+    #[error("the leader of the partition does not answer: {0}; try again")]
+    LeaderUnavailable(String),
+    /// The cluster did not answer.
+    #[error("{0}; try again")]
+    Unavailable(String),
     /// The disk refused.
     #[error("read failed: {0}")]
     Io(String),
@@ -221,6 +248,8 @@ codes!(FetchError {
     Self::ForeignCursor => "foreign_cursor", Caller;
     Self::Damaged { .. } => "damaged", Node;
     Self::Undecodable { .. } => "undecodable", Caller;
+    Self::LeaderUnavailable(_) => "leader_unavailable", Busy;
+    Self::Unavailable(_) => "cluster_unavailable", Busy;
     Self::Io(_) => "read_failed", Node;
 });
 
@@ -250,6 +279,9 @@ pub enum GroupError {
     /// A limit of the group machine.
     #[error("{0}")]
     Limit(String),
+    /// The node that coordinates the group does not answer, or there is none at the moment.
+    #[error("the group's coordinator does not answer: {0}; try again")]
+    CoordinatorUnavailable(String),
     /// The commit could not be made durable.
     #[error("the commit is not on disk: {0}")]
     NotDurable(String),
@@ -265,8 +297,38 @@ codes!(GroupError, Self::Fetch(inner) => inner {
     Self::NotEmpty => "group_not_empty", Conflict;
     Self::SessionTimeout => "invalid_session_timeout", Caller;
     Self::Limit(_) => "limit_reached", Busy;
+    Self::CoordinatorUnavailable(_) => "coordinator_unavailable", Busy;
     Self::NotDurable(_) => "commit_failed", Busy;
 });
+
+/// Why nothing was changed about a node.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NodeError {
+    /// No such node.
+    #[error("there is no node {0}; list them with `hark node list`")]
+    Unknown(NodeId),
+    /// It holds what nobody else has, it runs, or it is the last one.
+    #[error("{0}")]
+    InUse(Refusal),
+    /// The cluster did not answer. The change may have been made nonetheless.
+    #[error("{0}; try again")]
+    Unavailable(String),
+}
+codes!(NodeError {
+    Self::Unknown(_) => "unknown_node", Missing;
+    Self::InUse(_) => "node_in_use", Conflict;
+    Self::Unavailable(_) => "cluster_unavailable", Busy;
+});
+
+impl From<ProposeError> for NodeError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Refused(Refusal::UnknownNode(id)) => Self::Unknown(id),
+            ProposeError::Refused(refusal) => Self::InUse(refusal),
+            error @ ProposeError::Unavailable(_) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
 
 /// Why a broker could not be started.
 #[derive(Debug, Error)]

@@ -1,13 +1,15 @@
 //! Reads whole batches, for doors that pass them through.
 
+mod anywhere;
+
 use std::sync::Arc;
 
 use model::limits::FETCH_BYTES_MAX;
 use model::{Offset, PartitionIndex};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use wire::Batch;
 
-use crate::admin::partition_of;
+use crate::admin::seat_of;
 use crate::api::{Fetch, FetchedPartition};
 use crate::error::FetchError;
 use crate::inner::Inner;
@@ -19,32 +21,54 @@ use crate::topic::Topic;
 
 impl Inner {
     pub(crate) async fn fetch(&self, fetch: Fetch) -> Result<Vec<FetchedPartition>, FetchError> {
-        let topic = self.topic_to_read(&fetch.topic)?;
+        let topic = self.topic_to_read(&fetch.topic).await?;
+        let positions = fetch.positions.iter().copied();
+        let fetching = Fetching::new(&topic, positions, fetch.max_bytes);
+        let afar = fetching.afar();
         let deadline = deadline(fetch.wait);
-        let mut fetching = Fetching::new(&topic, &fetch);
+        let fetched = if afar.is_empty() {
+            self.fetch_here(fetching, fetch.min_bytes, deadline).await?
+        } else {
+            Box::pin(self.fetch_anywhere(fetching, afar, fetch.min_bytes, deadline)).await?
+        };
+        self.counts().records_delivered.add(fetched.records());
+        self.counts().bytes_delivered.add(fetched.bytes as u64);
+        Ok(fetched.finish())
+    }
+
+    /// Reads partitions that this node leads.
+    pub(crate) async fn fetch_here(
+        &self,
+        mut fetching: Fetching,
+        min_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Fetching, FetchError> {
+        let topic = Arc::clone(&fetching.topic);
         let waiting = topic.wake.wait();
         loop {
             let ring = waiting.ring();
-            if fetching.has_news() && !fetching.read(Source::Memory) {
-                fetching = Box::pin(self.extend(fetching)).await?;
-            }
-            if fetching.is_enough(fetch.min_bytes) || self.is_closed() {
-                break;
+            fetching = self.read_on(fetching).await?;
+            if fetching.is_enough(min_bytes) || self.is_closed() {
+                return Ok(fetching);
             }
             if topic.is_deleted() {
                 return Err(FetchError::UnknownTopic(topic.name.to_string()));
             }
             if timeout_at(deadline, ring).await.is_err() {
-                break;
+                return Ok(fetching);
             }
         }
-        drop(waiting);
-        self.counts().records_delivered.add(fetching.records());
-        self.counts().bytes_delivered.add(fetching.bytes as u64);
-        Ok(fetching.finish())
     }
 
     /// Reads what has come since the last time.
+    async fn read_on(&self, mut fetching: Fetching) -> Result<Fetching, FetchError> {
+        if fetching.has_news() && !fetching.read(Source::Memory) {
+            fetching = Box::pin(self.extend(fetching)).await?;
+        }
+        Ok(fetching)
+    }
+
+    /// The same from the store.
     async fn extend(&self, mut fetching: Fetching) -> Result<Fetching, FetchError> {
         self.on_disk(move |store| {
             fetching.read(Source::Store(store));
@@ -56,7 +80,7 @@ impl Inner {
 
 /// A fetch on its way.
 #[derive(Debug)]
-struct Fetching {
+pub(crate) struct Fetching {
     topic: Arc<Topic>,
     rows: Vec<Row>,
     max_bytes: usize,
@@ -89,20 +113,28 @@ struct Row {
     next: Offset,
     batches: Vec<Batch>,
     error: Option<FetchError>,
+    /// Begin and end as another node, the leader, has told them.
+    told: Option<(Offset, Offset)>,
 }
 
 impl Fetching {
-    fn new(topic: &Arc<Topic>, fetch: &Fetch) -> Self {
-        let rows = fetch.positions.iter().map(|(index, next)| Row {
-            index: *index,
-            next: *next,
+    /// A fetch that has read nothing yet.
+    pub(crate) fn new(
+        topic: &Arc<Topic>,
+        positions: impl Iterator<Item = (PartitionIndex, Offset)>,
+        max_bytes: usize,
+    ) -> Self {
+        let rows = positions.map(|(index, next)| Row {
+            index,
+            next,
             batches: Vec::new(),
-            error: partition_of(topic, *index).err(),
+            error: seat_of(topic, index).err(),
+            told: None,
         });
         Self {
             rows: rows.collect(),
             topic: Arc::clone(topic),
-            max_bytes: fetch.max_bytes.min(FETCH_BYTES_MAX),
+            max_bytes: max_bytes.min(FETCH_BYTES_MAX),
             bytes: 0,
             is_full: false,
             left_some: false,
@@ -126,7 +158,7 @@ impl Fetching {
     /// comes whole, however large. False when the store must be asked for the rest.
     fn read(&mut self, source: Source<'_>) -> bool {
         for row in &mut self.rows {
-            let Some(partition) = self.topic.partition(row.index) else {
+            let Some(partition) = self.topic.led(row.index) else {
                 continue;
             };
             // The store may give less than there is.
@@ -157,6 +189,16 @@ impl Fetching {
         true
     }
 
+    /// The partitions that other nodes lead, in order.
+    fn afar(&self) -> Vec<PartitionIndex> {
+        let rows = self.rows.iter().filter(|row| row.error.is_none());
+        let indexes = rows.map(|row| row.index);
+        let mut afar: Vec<_> = indexes.filter(|i| self.topic.led(*i).is_none()).collect();
+        afar.sort_unstable();
+        afar.dedup();
+        afar
+    }
+
     fn records(&self) -> u64 {
         let batches = self.rows.iter().flat_map(|row| &row.batches);
         batches
@@ -164,7 +206,8 @@ impl Fetching {
             .sum()
     }
 
-    fn finish(self) -> Vec<FetchedPartition> {
+    /// What was read, in the order in which it was asked for.
+    pub(crate) fn finish(self) -> Vec<FetchedPartition> {
         let topic = self.topic;
         self.rows
             .into_iter()
@@ -175,7 +218,7 @@ impl Fetching {
 
 impl Row {
     fn has_news(&self, topic: &Topic) -> bool {
-        let partition = topic.partition(self.index);
+        let partition = topic.led(self.index);
         self.error.is_none() && partition.is_some_and(|p| p.end() != self.next)
     }
 
@@ -250,11 +293,12 @@ impl Row {
     }
 
     fn finish(self, topic: &Topic) -> FetchedPartition {
-        let partition = topic.partition(self.index);
+        let here = topic.led(self.index).map(|p| (p.start(), p.end()));
+        let (start, end) = here.or(self.told).unwrap_or_default();
         FetchedPartition {
             index: self.index,
-            start: partition.map(|p| p.start()).unwrap_or_default(),
-            end: partition.map(|p| p.end()).unwrap_or_default(),
+            start,
+            end,
             batches: self.error.map_or(Ok(self.batches), Err),
         }
     }

@@ -30,7 +30,7 @@ use self::slot::Slots;
 use crate::seams::Clock;
 use crate::topic::Topic;
 
-pub(crate) use self::log::{Log, groups_partition, restore};
+pub(crate) use self::log::{GROUPS_TOPIC, Log, groups_partition, restore};
 pub(crate) use self::task::run;
 
 /// All groups of the node.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, DISK_READS_MAX};
-use model::{Instant, Timestamp, TopicId};
+use model::{Instant, StorageId, Timestamp, TopicId};
 use parking_lot::Mutex;
 use seglog::{Health, Store};
 use tokio::runtime::Handle;
@@ -18,7 +18,9 @@ use crate::group::Groups;
 use crate::metadata::Metadata;
 use crate::partition::Partition;
 use crate::producer_ids::ProducerIds;
-use crate::seams::{Clock, Entropy};
+use crate::reconcile::{Made, Reconciler};
+use crate::remote::Remote;
+use crate::seams::{Clock, Cluster, Entropy};
 use crate::topics::Topics;
 use crate::wake::Wake;
 
@@ -26,6 +28,10 @@ use crate::wake::Wake;
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    /// What other nodes hold.
+    pub(crate) remote: Remote,
+    pub(crate) reconciler: Reconciler,
     pub(crate) metadata: Metadata,
     pub(crate) options: BrokerOptions,
     pub(crate) clock: Arc<dyn Clock>,
@@ -41,7 +47,7 @@ pub(crate) struct Inner {
     /// Bytes that a restart now would read to learn what producers wrote.
     pub(crate) unsaved_bytes: AtomicU64,
     pub(crate) save_now: Notify,
-    storage_id: [u8; 16],
+    storage_id: StorageId,
     started: (Timestamp, Instant),
     disk_reads: Arc<Semaphore>,
     /// Nobody waits any more.
@@ -82,33 +88,48 @@ impl Makers {
 /// The parts that were restored from the disk.
 pub(crate) struct Restored {
     pub(crate) metadata: Metadata,
-    pub(crate) storage_id: [u8; 16],
-    pub(crate) topics: Topics,
+    pub(crate) storage_id: StorageId,
+    pub(crate) made: Made,
     pub(crate) groups: Groups,
-    pub(crate) with_producers: Vec<Weak<Partition>>,
+}
+
+/// What the broker was given of the world.
+pub(crate) struct Seams {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
 impl Inner {
     pub(crate) fn new(
         restored: Restored,
-        store: Arc<dyn Store>,
+        seams: Seams,
         options: BrokerOptions,
-        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         makers: Makers,
     ) -> Self {
+        let Seams {
+            store,
+            cluster,
+            clock,
+            entropy,
+        } = seams;
         let started = (clock.wall(), clock.now());
         Self {
             store,
-            producer_ids: ProducerIds::new(restored.metadata.clone()),
+            remote: Remote::new(Arc::clone(&cluster), Arc::clone(&makers.counts)),
+            reconciler: Reconciler::new(restored.made),
+            producer_ids: ProducerIds::new(Arc::clone(&cluster), restored.metadata.clone()),
+            cluster,
             metadata: restored.metadata,
             options,
             clock,
             entropy,
             makers,
-            topics: restored.topics,
+            topics: Topics::default(),
             groups: restored.groups,
             budget: Arc::new(Semaphore::new(APPEND_BYTES_IN_FLIGHT_MAX)),
-            with_producers: Mutex::new(restored.with_producers),
+            with_producers: Mutex::default(),
             unsaved_bytes: AtomicU64::new(0),
             save_now: Notify::new(),
             storage_id: restored.storage_id,
@@ -131,6 +152,7 @@ impl Inner {
     /// Sends home who waits: readers, and those who asked the coordinator of groups.
     pub(crate) fn begin_close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        self.reconciler.stop();
         self.groups.stop();
         self.topics.all().iter().for_each(|topic| topic.wake.ring());
     }
@@ -138,7 +160,7 @@ impl Inner {
     /// Closes the store, which finishes what was accepted, and writes what a quick start needs.
     /// Nothing uses the store any more when this returns.
     pub(crate) async fn close(&self) {
-        let _no_change = self.topics.changes.lock().await;
+        let _no_change = self.reconciler.made.lock().await;
         let _no_read = self.disk_reads.acquire_many(DISK_READS_MAX as u32).await;
         // Those who stand in line behind this are sent home.
         self.disk_reads.close();
@@ -185,16 +207,23 @@ impl Inner {
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let (topics, partitions) = self.topics.counts();
+        let topics = self.topics.all();
+        let seats = || topics.iter().flat_map(|topic| &topic.seats);
+        let catalog = self.cluster.catalog();
+        let me = self.cluster.me();
+        let storage_id = catalog.node(me).map(|node| node.storage);
         let (started, since) = self.started;
         NodeStatus {
-            storage_id: TopicId::from_bytes(self.storage_id).to_string(),
+            node: me,
+            cluster: catalog.cluster(),
+            storage_id: storage_id.unwrap_or(self.storage_id).to_string(),
             store: self.store.name(),
             health: self.health(),
             started,
             uptime: self.clock.now().since(since),
-            topics,
-            partitions,
+            topics: topics.len(),
+            partitions: seats().count(),
+            partitions_led: seats().filter(|seat| seat.led().is_some()).count(),
             groups: self.groups.count(),
         }
     }

@@ -4,6 +4,7 @@
 //! and the answers back, and decide nothing. Domain types carry no serialization.
 //!
 //! ```text
+//! topic   ─► Cluster agrees ─► reconciler ─► Store, hark.db ─► Topic and its seats
 //! publish ─► cut into batches ─► line, budget ─► Partition ─► Store ─► durable ─► receipts, bell
 //! poll    ─► positions ─► Reader ─► fresh batches in memory, else Store ─► records, cursor
 //! group   ─► member ─► coordinator (pure) ─► `__groups` log ─► Persisted ─► answer
@@ -15,16 +16,19 @@
 //! Where to start: [`Broker`].
 
 mod admin;
+mod alone;
 pub mod api;
 mod batches;
 mod broker;
 mod counts;
+mod describe;
 pub mod error;
 mod fetch;
 mod fresh;
 mod group;
 mod inner;
 mod metadata;
+mod nodes;
 mod open;
 mod partition;
 mod poll;
@@ -32,7 +36,10 @@ mod producer_ids;
 mod producers;
 mod publish;
 mod reader;
+mod reconcile;
+mod remote;
 pub mod seams;
+mod seat;
 mod settings;
 mod start;
 mod tasks;
@@ -40,8 +47,14 @@ mod topic;
 mod topics;
 mod wake;
 
+pub use alone::Alone;
 pub use api::*;
 pub use broker::Broker;
+pub use catalog::NodeState;
 pub use error::*;
+pub use nodes::NodeChange;
 pub use publish::check_records;
+#[doc(hidden)]
+pub use remote::reread;
 pub use seglog::Health;
+pub use settings::check_settings;

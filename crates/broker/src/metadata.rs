@@ -3,28 +3,32 @@
 //!
 //! | table | one row for |
 //! |---|---|
-//! | `node` | the node: storage id, the next producer id never given out, the defaults for topics that the store was told of |
-//! | `topics` | each topic of users |
+//! | `node` | the node: storage id, the cluster whose catalog it follows, one past the last producer id that it was given, the defaults for topics that the store was told of |
+//! | `topics` | each topic of users of which the store holds something |
+//! | `held` | each partition that the store was told to make |
 //! | `producers` | each partition that an idempotent producer has written to: a [snapshot](SavedProducers) |
 //!
-//! `PRAGMA user_version` is the version of the schema. SQLite blocks, so everything here is run off
+//! Which topics there are is said by the catalog of the cluster; `topics` and `held` say what of it this
+//! node has made. `PRAGMA user_version` is the version of the schema. SQLite blocks, so everything here is run off
 //! the async workers, through [`Metadata::run`].
 
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use model::limits::PRODUCER_IDS_PER_BLOCK;
-use model::{Offset, PartitionId, PartitionIndex, Timestamp, TopicId, TopicName};
+use model::{ClusterId, Offset, PartitionId, PartitionIndex, Timestamp, TopicId, TopicName};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::api::TopicSettings;
 use crate::error::OpenError;
 
-/// A topic as stored.
+/// A topic of which the store holds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopicRow {
     pub(crate) id: TopicId,
@@ -34,6 +38,20 @@ pub(crate) struct TopicRow {
     pub(crate) settings: TopicSettings,
     /// Whether the store has been told of these settings.
     pub(crate) applied: bool,
+    /// What the store was told to make.
+    pub(crate) held: BTreeSet<PartitionIndex>,
+}
+
+impl TopicRow {
+    /// The partitions that the store was told to make.
+    pub(crate) fn held_ids(&self) -> Vec<PartitionId> {
+        let topic = self.id;
+        let ids = self.held.iter().map(|index| PartitionId {
+            topic,
+            index: *index,
+        });
+        ids.collect()
+    }
 }
 
 /// What a partition's idempotent producers had written when the log ended at `up_to`.
@@ -107,18 +125,47 @@ impl Metadata {
         change.commit()
     }
 
-    /// Every topic, by name.
-    pub(crate) fn topics(&self) -> rusqlite::Result<Vec<TopicRow>> {
+    /// The cluster whose catalog this node follows, once it does.
+    pub(crate) fn cluster(&self) -> rusqlite::Result<Option<ClusterId>> {
+        let query = "SELECT cluster FROM node";
         let connection = self.connection.lock();
-        let mut query = connection.prepare(rows::SELECT_TOPICS)?;
-        query.query_map([], rows::topic)?.collect()
+        let found: Option<[u8; 16]> = connection.query_row(query, [], |row| row.get(0))?;
+        Ok(found.map(ClusterId::from_bytes))
     }
 
-    /// Adds a topic, whose settings the store knows.
-    pub(crate) fn insert_topic(&self, topic: &TopicRow) -> rusqlite::Result<()> {
+    /// Notes that this cluster's catalog holds every topic of this node.
+    pub(crate) fn set_cluster(&self, cluster: ClusterId) -> rusqlite::Result<()> {
+        let change = "UPDATE node SET cluster = ?1";
+        self.connection
+            .lock()
+            .execute(change, [cluster.as_bytes()])?;
+        Ok(())
+    }
+
+    /// Every topic, by identity.
+    pub(crate) fn topics(&self) -> rusqlite::Result<BTreeMap<TopicId, TopicRow>> {
+        let connection = self.connection.lock();
+        let mut query = connection.prepare(rows::SELECT_TOPICS)?;
+        let topics = query.query_map([], rows::topic)?;
+        let topics = topics.map(|topic| topic.map(|topic| (topic.id, topic)));
+        let mut topics: BTreeMap<TopicId, TopicRow> = topics.collect::<Result<_, _>>()?;
+        let mut query = connection.prepare("SELECT topic, partition FROM held")?;
+        for partition in query.query_map([], rows::partition)? {
+            let partition = partition?;
+            if let Some(topic) = topics.get_mut(&partition.topic) {
+                topic.held.insert(partition.index);
+            }
+        }
+        Ok(topics)
+    }
+
+    /// Adds a topic, whose settings the store knows, or adds to what is held of it.
+    pub(crate) fn hold(&self, topic: &TopicRow) -> rusqlite::Result<()> {
+        let mut connection = self.connection.lock();
+        let change = connection.transaction()?;
         let settings = rows::settings(&topic.settings);
-        self.connection.lock().execute(
-            "INSERT INTO topics (id, name, partitions, created_ms, applied, retention_ms, \
+        change.execute(
+            "INSERT OR IGNORE INTO topics (id, name, partitions, created_ms, applied, retention_ms, \
              retention_bytes, segment_bytes, max_message_bytes) \
              VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8)",
             params![
@@ -132,7 +179,13 @@ impl Metadata {
                 settings[3],
             ],
         )?;
-        Ok(())
+        {
+            let mut insert = change.prepare("INSERT OR IGNORE INTO held VALUES (?1, ?2)")?;
+            for PartitionIndex(index) in &topic.held {
+                insert.execute(params![topic.id.as_bytes(), index])?;
+            }
+        }
+        change.commit()
     }
 
     /// Removes a topic and what is known of its producers.
@@ -140,6 +193,7 @@ impl Metadata {
         let mut connection = self.connection.lock();
         let change = connection.transaction()?;
         change.execute("DELETE FROM topics WHERE id = ?1", [id.as_bytes()])?;
+        change.execute("DELETE FROM held WHERE topic = ?1", [id.as_bytes()])?;
         change.execute("DELETE FROM producers WHERE topic = ?1", [id.as_bytes()])?;
         change.commit()
     }
@@ -179,14 +233,19 @@ impl Metadata {
         Ok(())
     }
 
-    /// Takes a block of producer ids that were never given out; the first of them.
-    pub(crate) fn take_producer_ids(&self) -> rusqlite::Result<u64> {
-        self.connection.lock().query_row(
-            "UPDATE node SET next_producer_id = next_producer_id + ?1 \
-             RETURNING next_producer_id - ?1",
-            [i64::from(PRODUCER_IDS_PER_BLOCK)],
-            |row| row.get(0).map(i64::cast_unsigned),
-        )
+    /// One past the last producer id that this node was given.
+    pub(crate) fn next_producer_id(&self) -> rusqlite::Result<u64> {
+        let query = "SELECT next_producer_id FROM node";
+        let connection = self.connection.lock();
+        connection.query_row(query, [], |row| row.get(0).map(i64::cast_unsigned))
+    }
+
+    /// Notes that this node was given producer ids up to this one.
+    pub(crate) fn raise_next_producer_id(&self, next: u64) -> rusqlite::Result<()> {
+        let change = "UPDATE node SET next_producer_id = max(next_producer_id, ?1)";
+        let next = i64::try_from(next).unwrap_or(i64::MAX);
+        self.connection.lock().execute(change, [next])?;
+        Ok(())
     }
 
     /// Every snapshot of producers.
@@ -242,180 +301,5 @@ impl From<rusqlite::Error> for MetadataError {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
             _ => Self::Failed(format!("hark.db: {error}")),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(name: &str) -> TopicRow {
-        TopicRow {
-            id: TopicId::from_bytes([7; 16]),
-            name: name.parse().unwrap(),
-            partitions: 3,
-            created: Timestamp::from_millis(5).unwrap(),
-            settings: TopicSettings {
-                retention_bytes: Some(u64::MAX),
-                max_message_bytes: Some(100),
-                ..TopicSettings::default()
-            },
-            applied: true,
-        }
-    }
-
-    #[test]
-    fn topics_are_there_after_a_reopen() {
-        let dir = tempfile::tempdir().unwrap();
-        let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
-        metadata.insert_topic(&row("a")).unwrap();
-        let held = metadata.topics().unwrap().remove(0).settings;
-        let expected = TopicSettings {
-            // SQLite's integers are signed: a setting that they cannot hold becomes the most they can.
-            retention_bytes: Some(i64::MAX as u64),
-            ..row("a").settings
-        };
-        assert_eq!(held, expected);
-        let changed = TopicSettings {
-            segment_bytes: Some(1 << 20),
-            ..TopicSettings::default()
-        };
-        metadata.configure_topic(row("a").id, &changed).unwrap();
-        metadata.close().unwrap();
-        drop(metadata);
-
-        let metadata = Metadata::open(dir.path(), [2; 16]).unwrap();
-        let expected = TopicRow {
-            settings: changed,
-            applied: false,
-            ..row("a")
-        };
-        assert_eq!(metadata.topics().unwrap(), [expected]);
-        assert_eq!(
-            metadata.storage_id().unwrap(),
-            [1; 16],
-            "the first one stays"
-        );
-    }
-
-    #[test]
-    fn a_name_is_taken_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
-        metadata.insert_topic(&row("a")).unwrap();
-        let again = TopicRow {
-            id: TopicId::from_bytes([8; 16]),
-            ..row("a")
-        };
-        assert!(metadata.insert_topic(&again).is_err());
-    }
-
-    #[test]
-    fn producer_ids_are_never_given_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Metadata::open(dir.path(), [1; 16]).unwrap();
-        assert_eq!(first.take_producer_ids().unwrap(), 0);
-        assert_eq!(first.take_producer_ids().unwrap(), 1000);
-        drop(first);
-        let second = Metadata::open(dir.path(), [1; 16]).unwrap();
-        assert_eq!(second.take_producer_ids().unwrap(), 2000);
-    }
-
-    #[test]
-    fn snapshots_go_with_their_topic() {
-        let dir = tempfile::tempdir().unwrap();
-        let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
-        metadata.insert_topic(&row("a")).unwrap();
-        let saved = SavedProducers {
-            partition: PartitionId {
-                topic: row("a").id,
-                index: PartitionIndex(2),
-            },
-            up_to: Offset::new(9).unwrap(),
-            table: vec![1, 2, 3],
-        };
-        metadata
-            .save_producers(std::slice::from_ref(&saved))
-            .unwrap();
-        assert_eq!(
-            metadata.saved_producers().unwrap(),
-            std::slice::from_ref(&saved)
-        );
-        metadata.delete_topic(row("a").id).unwrap();
-        metadata.save_producers(&[saved]).unwrap();
-        assert_eq!(metadata.saved_producers().unwrap(), []);
-    }
-
-    #[test]
-    fn new_defaults_concern_the_topics_that_follow_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
-        let independent = TopicRow {
-            id: TopicId::from_bytes([8; 16]),
-            settings: TopicSettings {
-                retention: Some(std::time::Duration::from_secs(1)),
-                retention_bytes: Some(1),
-                segment_bytes: Some(1 << 20),
-                max_message_bytes: None,
-            },
-            ..row("b")
-        };
-        metadata.insert_topic(&row("a")).unwrap();
-        metadata.insert_topic(&independent).unwrap();
-        let applied = || -> Vec<bool> {
-            let rows = metadata.topics().unwrap();
-            rows.iter().map(|row| row.applied).collect()
-        };
-        let of_the_store = TopicSettings {
-            segment_bytes: Some(1 << 20),
-            ..TopicSettings::default()
-        };
-        let of_the_broker = TopicSettings {
-            max_message_bytes: Some(500),
-            ..of_the_store
-        };
-        for (defaults, expected) in [
-            (TopicSettings::default(), [true, true]),
-            (of_the_store, [false, true]),
-            (of_the_broker, [true, true]),
-            (TopicSettings::default(), [false, true]),
-        ] {
-            metadata.set_topic_defaults(&defaults).unwrap();
-            assert_eq!(applied(), expected, "{defaults:?}");
-            metadata.mark_all_applied().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_database_of_version_1_is_brought_up() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(Metadata::open(dir.path(), [1; 16]).unwrap());
-        let raw = Connection::open(dir.path().join("hark.db")).unwrap();
-        raw.execute_batch(
-            "ALTER TABLE node DROP COLUMN default_retention_ms;
-             ALTER TABLE node DROP COLUMN default_retention_bytes;
-             ALTER TABLE node DROP COLUMN default_segment_bytes;
-             PRAGMA user_version = 1;",
-        )
-        .unwrap();
-        drop(raw);
-        let metadata = Metadata::open(dir.path(), [2; 16]).unwrap();
-        metadata
-            .set_topic_defaults(&TopicSettings::default())
-            .unwrap();
-        assert_eq!(metadata.storage_id().unwrap(), [1; 16]);
-        drop(metadata);
-        Metadata::open(dir.path(), [2; 16]).unwrap();
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(Metadata::open(dir.path(), [1; 16]).unwrap());
-        let raw = Connection::open(dir.path().join("hark.db")).unwrap();
-        raw.pragma_update(None, "user_version", 99).unwrap();
-        drop(raw);
-        let refused = Metadata::open(dir.path(), [1; 16]).unwrap_err().to_string();
-        assert!(refused.contains("version 99"), "{refused}");
     }
 }

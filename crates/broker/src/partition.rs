@@ -9,7 +9,7 @@
 mod fate;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use model::{LeaderEpoch, Offset, PartitionId};
 use parking_lot::Mutex;
@@ -26,15 +26,10 @@ use crate::fresh::Fresh;
 use crate::producers::{ProducerTable, Remembered, Verdict};
 use crate::wake::Wake;
 
-/// On one node a partition has had one leader for ever.
-pub(crate) const LEADER_EPOCH: LeaderEpoch = LeaderEpoch(0);
-
 /// The state of one partition.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) id: PartitionId,
-    /// Keeps the order in which appends were asked for, while they wait for their bytes' turn.
-    pub(crate) line: tokio::sync::Mutex<()>,
     /// Whether `hark.db` knows that idempotent producers write here.
     pub(crate) has_producers: AtomicBool,
     /// Bytes taken since the producers were last saved.
@@ -42,6 +37,8 @@ pub(crate) struct Partition {
     pub(crate) fresh: Fresh,
     log: Mutex<Log>,
     outcome: Mutex<Outcome>,
+    /// The reign under which batches are taken.
+    leader_epoch: AtomicU32,
     start: AtomicU64,
     /// Bytes on disk: as the store said last, and what was appended since.
     bytes: AtomicU64,
@@ -59,18 +56,6 @@ pub(crate) struct Held {
     pub(crate) bytes: u64,
     /// What idempotent producers wrote, if any ever did.
     pub(crate) producers: Option<ProducerTable>,
-}
-
-impl Held {
-    /// A new partition holds nothing.
-    pub(crate) const NOTHING: Self = Self {
-        bounds: Bounds {
-            start: Offset::ZERO,
-            end: Offset::ZERO,
-        },
-        bytes: 0,
-        producers: None,
-    };
 }
 
 /// Where the next batch goes.
@@ -97,7 +82,6 @@ impl Partition {
     ) -> Self {
         Self {
             id,
-            line: tokio::sync::Mutex::new(()),
             has_producers: AtomicBool::new(held.producers.is_some()),
             unsaved_bytes: AtomicU64::new(0),
             fresh,
@@ -107,6 +91,7 @@ impl Partition {
                 attempt: 0,
             }),
             outcome: Mutex::default(),
+            leader_epoch: AtomicU32::new(0),
             start: AtomicU64::new(held.bounds.start.get()),
             bytes: AtomicU64::new(held.bytes),
             end: AtomicU64::new(held.bounds.end.get()),
@@ -128,6 +113,16 @@ impl Partition {
     /// Bytes on disk, nearly: what sealing adds counts from the next time that records go.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The reign under which batches are taken.
+    pub(crate) fn leader_epoch(&self) -> LeaderEpoch {
+        LeaderEpoch(self.leader_epoch.load(Ordering::Acquire))
+    }
+
+    /// Takes note of a new reign.
+    pub(crate) fn set_leader_epoch(&self, epoch: LeaderEpoch) {
+        self.leader_epoch.store(epoch.0, Ordering::Release);
     }
 
     /// Takes note of where the partition begins now. True if that is news.
@@ -165,7 +160,7 @@ impl Partition {
                 }
             }
             // Placed while nobody else holds its bytes, so that they are not copied.
-            batch = batch.placed_at(log.next, LEADER_EPOCH);
+            batch = batch.placed_at(log.next, self.leader_epoch());
             match self.store(&mut log, store, batch.clone(), Arc::clone(&budget)) {
                 Err(AppendError::OutOfOrder { .. }) if self.apply_losses(&mut log) > attempt => {}
                 result => return result.map_err(PublishError::from),

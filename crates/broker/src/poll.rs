@@ -3,9 +3,12 @@
 //! A reader that waits holds its positions, a place on its topic's bell and a timer, and nothing
 //! else: ten thousand of them are nothing special. What is rare, and what needs the disk, is boxed.
 
+mod anywhere;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use model::limits::{POLL_RECORDS_MAX, POLL_TIMEOUT_MAX};
 use model::{PartitionIndex, TopicName};
 use tokio::time::{Instant, timeout_at};
@@ -18,6 +21,8 @@ use crate::partition::Partition;
 use crate::reader::{Found, Reader, Source};
 use crate::start::{partitions_asked, read_failed};
 use crate::topic::Topic;
+
+pub(crate) use self::anywhere::{hear_all, hear_patience};
 
 impl Inner {
     pub(crate) async fn poll(&self, poll: Poll) -> Result<Polled, FetchError> {
@@ -38,6 +43,9 @@ impl Inner {
         reader: &mut Reader,
         deadline: Instant,
     ) -> Result<Found, FetchError> {
+        if !reader.is_here() {
+            return Box::pin(self.read_anywhere(reader, deadline)).await;
+        }
         if let Some(found) = self.look(reader).await? {
             return Ok(found);
         }
@@ -51,10 +59,16 @@ impl Inner {
             if topic.is_deleted() {
                 return Err(FetchError::UnknownTopic(topic.name.to_string()));
             }
+            if !reader.is_here() {
+                break;
+            }
             if self.is_closed() || timeout_at(deadline, ring).await.is_err() {
                 return Ok(Found::default());
             }
         }
+        // Another node leads some of it since the last ring.
+        drop(waiting);
+        Box::pin(self.read_anywhere(reader, deadline)).await
     }
 
     /// Reads what there is now; `None` when there is nothing.
@@ -77,20 +91,20 @@ impl Inner {
     }
 
     /// The newest record of a topic: of each partition the last, and of those the one with the
-    /// largest timestamp, then the largest offset.
+    /// largest timestamp, then the largest offset. Needs all leaders: any of them may have it.
     pub(crate) async fn last(&self, name: &TopicName) -> Result<Option<Delivered>, FetchError> {
-        let topic = self.topic_to_read(name)?;
-        let newest = self
-            .on_disk(move |store| {
-                let mut newest: Option<Delivered> = None;
-                // Of two at a time, for each keeps the batch in memory that it was read from.
-                for partition in &topic.partitions {
-                    let both = newest.into_iter().chain(last_of(store, &topic, partition)?);
-                    newest = both.max_by_key(|d| (d.record.timestamp, d.offset));
-                }
-                Ok::<_, FetchError>(newest)
-            })
-            .await??;
+        let topic = self.topic_to_read(name).await?;
+        let is_here = |index: &PartitionIndex| topic.led(*index).is_some();
+        let (here, afar) = topic.indexes().partition(is_here);
+        let asked = join(
+            self.last_here(&topic, here),
+            self.remote.last(topic.id, afar),
+        );
+        let (here, afar) = asked.await;
+        let newest = here?
+            .into_iter()
+            .chain(afar?)
+            .max_by_key(|last| (last.record.timestamp, last.offset, last.partition));
         if let Some(newest) = &newest {
             self.counts().records_delivered.add(1);
             self.counts()
@@ -100,33 +114,47 @@ impl Inner {
         Ok(newest)
     }
 
+    /// The same of partitions that this node leads.
+    pub(crate) async fn last_here(
+        &self,
+        topic: &Arc<Topic>,
+        partitions: Vec<PartitionIndex>,
+    ) -> Result<Option<Delivered>, FetchError> {
+        if partitions.is_empty() {
+            return Ok(None);
+        }
+        let topic = Arc::clone(topic);
+        self.on_disk(move |store| {
+            let mut newest: Option<Delivered> = None;
+            // Of two at a time, for each keeps the batch in memory that it was read from.
+            for partition in partitions.into_iter().filter_map(|index| topic.led(index)) {
+                let both = newest.into_iter().chain(last_of(store, &topic, partition)?);
+                newest = both.max_by_key(|d| (d.record.timestamp, d.offset));
+            }
+            Ok(newest)
+        })
+        .await?
+    }
+
     async fn reader(&self, poll: &Poll) -> Result<Reader, FetchError> {
-        let topic = self.topic_to_read(&poll.topic)?;
+        let topic = self.topic_to_read(&poll.topic).await?;
         let partitions = partitions_asked(&topic, poll.partitions.as_deref())?;
         let positions = self.positions(&topic, &partitions, &poll.start).await?;
-        Ok(Reader {
-            topic,
-            positions,
-            max_records: poll.max_records.clamp(1, POLL_RECORDS_MAX),
-        })
+        let max_records = poll.max_records.clamp(1, POLL_RECORDS_MAX);
+        Ok(Reader::new(topic, positions, max_records))
     }
 
     /// The same reader comes back moved; it travels to the thread that may block.
     async fn read_from_store(&self, reader: &mut Reader) -> Result<Found, FetchError> {
-        let mut travelling = Reader {
-            topic: Arc::clone(&reader.topic),
-            positions: reader.positions.clone(),
-            max_records: reader.max_records,
-        };
+        let mut travelling = reader.take();
         let (back, found) = self
             .on_disk(move |store| {
                 let found = travelling.gather(Source::Store(store));
                 (travelling, found)
             })
             .await?;
-        let found = found?;
-        reader.positions = back.positions;
-        Ok(found.unwrap_or_default())
+        *reader = back;
+        Ok(found?.unwrap_or_default())
     }
 }
 

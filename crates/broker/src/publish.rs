@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, PRODUCER_REPLAY_BYTES_MAX};
-use model::{Mode, PartitionIndex, TopicId, TopicName};
+use model::{Mode, PartitionId, PartitionIndex, TopicId, TopicName};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wire::{Batch, BatchError};
 
@@ -13,21 +13,27 @@ use crate::batches::{self, Cut};
 use crate::error::{PublishError, TopicError};
 use crate::inner::Inner;
 use crate::metadata::SavedProducers;
-use crate::partition::{Appended, LEADER_EPOCH, Partition, Place};
+use crate::partition::{Appended, Partition, Place};
 use crate::producers::ProducerTable;
+use crate::seat::Seat;
 use crate::topic::Topic;
 
-/// Disks that hold an acknowledged record on a node that stands alone.
+/// Disks that hold an acknowledged record.
 const COPIES: u16 = 1;
 /// Attribute bits that only a broker may write.
 const TRANSACTIONAL_BIT: u16 = 1 << 4;
 const CONTROL_BIT: u16 = 1 << 5;
 
+/// A batch that was accepted.
+enum Accepted {
+    /// By this node.
+    Here(oneshot::Receiver<Appended>),
+    /// For another one, in the order of the line.
+    Afar(oneshot::Receiver<Result<Place, PublishError>>),
+}
+
 impl Inner {
-    pub(crate) async fn publish(
-        self: &Arc<Self>,
-        publish: Publish,
-    ) -> Result<Vec<Receipt>, PublishError> {
+    pub(crate) async fn publish(&self, publish: Publish) -> Result<Vec<Receipt>, PublishError> {
         if publish.records.is_empty() {
             return Err(PublishError::Empty);
         }
@@ -63,7 +69,7 @@ impl Inner {
     }
 
     pub(crate) async fn append(
-        self: &Arc<Self>,
+        &self,
         name: &TopicName,
         index: PartitionIndex,
         batch: Batch,
@@ -81,11 +87,24 @@ impl Inner {
         batch: Batch,
     ) -> Result<Receipt, PublishError> {
         check_flags(&batch)?;
-        let topic = self.topic(name)?;
-        if topic.id != id {
-            return Err(TopicError::Replaced(name.to_string()).into());
-        }
+        let topic = self.topic_meant(name, id).await?;
         self.append_in(&topic, index, batch).await
+    }
+
+    /// The topic of this name, which must have this identity. This node may know an older one.
+    async fn topic_meant(&self, name: &TopicName, id: TopicId) -> Result<Arc<Topic>, TopicError> {
+        if let Some(topic) = self.topics.by_id(id).filter(|topic| topic.name == *name) {
+            return Ok(topic);
+        }
+        if self.topics.by_name(name).is_some() {
+            self.look_again().await?;
+        }
+        let topic = self.find_topic(name).await?;
+        if topic.id == id {
+            Ok(topic)
+        } else {
+            Err(TopicError::Replaced(name.to_string()))
+        }
     }
 
     async fn append_in(
@@ -99,17 +118,17 @@ impl Inner {
             self.count_refusal();
             return Err(PublishError::TooLarge { size, max });
         }
-        let Some(partition) = topic.partition(index) else {
+        let Some(seat) = topic.seat(index) else {
             return Err(PublishError::Partition {
                 topic: topic.name.to_string(),
                 partition: index,
             });
         };
-        let answer = self.accept(partition, batch).await;
-        let place = fate(answer?).await;
+        let accepted = self.accept(topic, seat, batch).await?;
+        let place = accepted.fate().await;
         place
             .map(|place| receipt(index, place))
-            .map_err(|error| named(error, topic))
+            .map_err(|error| self.named(error, topic))
     }
 
     /// Appends batches in order and waits for all of them. What was accepted before a refusal stays
@@ -122,11 +141,11 @@ impl Inner {
         let mut accepted = Vec::with_capacity(batches.len());
         let mut refused = None;
         for (index, batch) in batches {
-            let Some(partition) = topic.partition(index) else {
+            let Some(seat) = topic.seat(index) else {
                 continue;
             };
-            match self.accept(partition, batch).await {
-                Ok(answer) => accepted.push((index, answer)),
+            match self.accept(topic, seat, batch).await {
+                Ok(batch) => accepted.push((index, batch)),
                 Err(error) => {
                     refused = Some(error);
                     break;
@@ -134,25 +153,63 @@ impl Inner {
             }
         }
         let mut outcomes = Vec::with_capacity(accepted.len() + 1);
-        for (index, answer) in accepted {
-            let place = fate(answer).await;
+        for (index, batch) in accepted {
+            let place = batch.fate().await;
             outcomes.push(place.map(|place| (index, place)));
         }
         outcomes.extend(refused.map(Err));
-        let named = |outcome: Result<_, _>| outcome.map_err(|error| named(error, topic));
+        let named = |outcome: Result<_, _>| outcome.map_err(|error| self.named(error, topic));
         outcomes.into_iter().map(named).collect()
     }
 
-    /// Waits in line for the bytes' turn and hands the batch to the partition. Once this returns the
-    /// batch will be durable or refused, whether or not anybody waits for the answer.
+    /// Appends batches that brokers of other nodes pass on. Each is taken or refused by itself, for they
+    /// are of different publishers; those that are taken keep their order.
+    pub(crate) async fn append_each(
+        &self,
+        topic: &Topic,
+        seat: &Seat,
+        batches: Vec<Batch>,
+    ) -> Vec<Result<Place, PublishError>> {
+        let max = topic.max_message_bytes();
+        let mut accepted = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let size = batch.bytes().len();
+            accepted.push(match size > max {
+                true => Err(PublishError::TooLarge { size, max }),
+                false => self.accept(topic, seat, batch).await,
+            });
+        }
+        let mut fates = Vec::with_capacity(accepted.len());
+        for accepted in accepted {
+            let fate = match accepted {
+                Ok(batch) => batch.fate().await,
+                Err(error) => Err(error),
+            };
+            fates.push(fate.map_err(|error| self.named(error, topic)));
+        }
+        fates
+    }
+
+    /// Waits in line for the bytes' turn and hands the batch to the partition, or to the line of the
+    /// node that leads it. Once this returns the batch will meet its fate, whether or not anybody waits
+    /// for the answer.
     async fn accept(
         &self,
-        partition: &Arc<Partition>,
+        topic: &Topic,
+        seat: &Seat,
         batch: Batch,
-    ) -> Result<oneshot::Receiver<Appended>, PublishError> {
-        let _line = match partition.line.try_lock() {
+    ) -> Result<Accepted, PublishError> {
+        let _line = match seat.line.try_lock() {
             Ok(line) => line,
-            Err(_) => partition.line.lock().await,
+            Err(_) => seat.line.lock().await,
+        };
+        let Some(partition) = seat.led() else {
+            let budget = self.take_budget(batch.bytes().len()).await?;
+            let id = PartitionId {
+                topic: topic.id,
+                index: seat.index,
+            };
+            return Ok(Accepted::Afar(self.remote.append(id, batch, budget)));
         };
         // Before the budget is taken: a slow `hark.db` holds up this partition and no other.
         if batch.header().producer.is_some() {
@@ -160,7 +217,8 @@ impl Inner {
         }
         let budget = self.take_budget(batch.bytes().len()).await?;
         let answer = partition.append(&*self.store, batch, budget);
-        answer.inspect_err(|_| self.count_refusal())
+        let answer = answer.inspect_err(|_| self.count_refusal())?;
+        Ok(Accepted::Here(answer))
     }
 
     async fn take_budget(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
@@ -196,6 +254,20 @@ impl Inner {
         partition.has_producers.store(true, Ordering::Release);
         self.with_producers.lock().push(Arc::downgrade(partition));
         Ok(())
+    }
+
+    /// A partition that is gone, or that nobody leads any more, may mean that its topic is.
+    fn named(&self, error: PublishError, topic: &Topic) -> PublishError {
+        let is_gone = match &error {
+            PublishError::Topic(TopicError::Unknown(_)) => true,
+            PublishError::LeaderUnavailable(_) => self.cluster.catalog().is_deleted(topic.id),
+            _ => false,
+        };
+        if is_gone {
+            TopicError::Unknown(topic.name.to_string()).into()
+        } else {
+            error
+        }
     }
 
     fn count_refusal(&self) {
@@ -234,22 +306,20 @@ fn check_flags(batch: &Batch) -> Result<(), PublishError> {
     }
 }
 
-/// What became of an accepted batch.
-async fn fate(answer: oneshot::Receiver<Appended>) -> Result<Place, PublishError> {
-    match answer.await {
-        Ok(appended) => appended.map_err(PublishError::from),
-        // The store dropped its callback, which only a store that died does.
-        Err(_) => Err(PublishError::Stopped("the store is gone".to_owned())),
-    }
-}
-
-/// A partition that is gone means that its topic is.
-fn named(error: PublishError, topic: &Topic) -> PublishError {
-    match error {
-        PublishError::Topic(TopicError::Unknown(_)) => {
-            TopicError::Unknown(topic.name.to_string()).into()
+impl Accepted {
+    /// What became of the batch.
+    async fn fate(self) -> Result<Place, PublishError> {
+        let gone = |what: &str| Err(PublishError::Stopped(what.to_owned()));
+        match self {
+            Self::Here(answer) => match answer.await {
+                Ok(appended) => appended.map_err(PublishError::from),
+                // The store dropped its callback, which only a store that died does.
+                Err(_) => gone("the store is gone"),
+            },
+            Self::Afar(answer) => answer
+                .await
+                .unwrap_or_else(|_| gone("the node is stopping")),
         }
-        other => other,
     }
 }
 
@@ -258,7 +328,7 @@ const fn receipt(partition: PartitionIndex, place: Place) -> Receipt {
         mode: Mode::Leader,
         partition,
         offset: place.offset,
-        leader_epoch: LEADER_EPOCH,
+        leader_epoch: place.leader_epoch,
         copies: COPIES,
         timestamp: place.timestamp,
         duplicate: place.duplicate,

@@ -1,9 +1,17 @@
 //! What the broker takes from the world, so that a test or the simulator can give it another.
 
+mod cluster;
+
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use model::{Instant, Timestamp};
+
+pub use catalog::{Addresses, NodeState};
+
+pub use self::cluster::{
+    CallError, Cluster, ClusterError, ClusterOverview, Liveness, NodeOverview, ProposeError, Role,
+};
 
 /// The two clocks.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {

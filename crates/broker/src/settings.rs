@@ -26,7 +26,7 @@ pub(crate) fn check_new(topic: &NewTopic, default_partitions: u32) -> Result<u32
     if topic.mode != Mode::Leader {
         return Err(TopicError::Mode);
     }
-    topic.settings.check()?;
+    check_settings(&topic.settings)?;
     Ok(partitions)
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn changed(
     put(&mut settings.retention_bytes, changes.retention_bytes);
     put(&mut settings.segment_bytes, changes.segment_bytes);
     put(&mut settings.max_message_bytes, changes.max_message_bytes);
-    settings.check()?;
+    check_settings(&settings)?;
     Ok(settings)
 }
 
@@ -49,43 +49,40 @@ fn put<T>(setting: &mut Option<T>, change: Option<Option<T>>) {
     }
 }
 
-impl TopicSettings {
-    /// Whether these can be settings of a topic, or a node's defaults for topics.
-    ///
-    /// # Errors
-    /// [`TopicError::Setting`] with the name of the setting and its bounds.
-    pub fn check(&self) -> Result<(), TopicError> {
-        let segment = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
-        let message = MESSAGE_BYTES_LIMIT_MIN..=BATCH_BYTES_MAX;
-        if self.retention.is_some_and(|time| time.as_millis() == 0) {
-            return refuse("retention must be at least one millisecond".to_owned());
-        }
-        if self.segment_bytes.is_some_and(|b| !segment.contains(&b)) {
-            let (min, max) = (segment.start(), segment.end());
-            return refuse(format!("segment_bytes must lie between {min} and {max}"));
-        }
-        if self
-            .max_message_bytes
-            .is_some_and(|b| !message.contains(&b))
-        {
-            let (min, max) = (message.start(), message.end());
-            return refuse(format!(
-                "max_message_bytes must lie between {min} and {max}"
-            ));
-        }
-        Ok(())
+/// Whether these can be settings of a topic, or a node's defaults for topics.
+///
+/// # Errors
+/// [`TopicError::Setting`] with the name of the setting and its bounds.
+pub fn check_settings(settings: &TopicSettings) -> Result<(), TopicError> {
+    let segment = SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX;
+    let message = MESSAGE_BYTES_LIMIT_MIN..=BATCH_BYTES_MAX;
+    let is_outside = |bytes: u64| !segment.contains(&bytes);
+    if settings.retention.is_some_and(|time| time.as_millis() == 0) {
+        return refuse("retention must be at least one millisecond".to_owned());
     }
+    if settings.segment_bytes.is_some_and(is_outside) {
+        let (min, max) = (segment.start(), segment.end());
+        return refuse(format!("segment_bytes must lie between {min} and {max}"));
+    }
+    let is_outside = |bytes: usize| !message.contains(&bytes);
+    if settings.max_message_bytes.is_some_and(is_outside) {
+        let (min, max) = (message.start(), message.end());
+        return refuse(format!(
+            "max_message_bytes must lie between {min} and {max}"
+        ));
+    }
+    Ok(())
+}
 
-    /// What holds where the node has these defaults.
-    pub(crate) fn over(&self, defaults: &Self) -> EffectiveSettings {
-        let segment_bytes = self.segment_bytes.or(defaults.segment_bytes);
-        let max_message_bytes = self.max_message_bytes.or(defaults.max_message_bytes);
-        EffectiveSettings {
-            retention: self.retention.or(defaults.retention),
-            retention_bytes: self.retention_bytes.or(defaults.retention_bytes),
-            segment_bytes: segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT),
-            max_message_bytes: max_message_bytes.unwrap_or(BATCH_BYTES_DEFAULT),
-        }
+/// What holds for a topic that sets this where the node has these defaults.
+pub(crate) fn effective(own: &TopicSettings, defaults: &TopicSettings) -> EffectiveSettings {
+    let segment_bytes = own.segment_bytes.or(defaults.segment_bytes);
+    let max_message_bytes = own.max_message_bytes.or(defaults.max_message_bytes);
+    EffectiveSettings {
+        retention: own.retention.or(defaults.retention),
+        retention_bytes: own.retention_bytes.or(defaults.retention_bytes),
+        segment_bytes: segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT),
+        max_message_bytes: max_message_bytes.unwrap_or(BATCH_BYTES_DEFAULT),
     }
 }
 
@@ -188,7 +185,7 @@ mod tests {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             max_message_bytes: 200,
         };
-        assert_eq!(own.over(&defaults), expected);
+        assert_eq!(effective(&own, &defaults), expected);
     }
 
     #[test]

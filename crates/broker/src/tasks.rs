@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::group;
 use crate::inner::Inner;
 use crate::metadata::SavedProducers;
+use crate::reconcile;
 
 /// How often producers are saved while they write.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -43,6 +44,7 @@ pub(crate) fn start(broker: &Arc<Inner>) -> Tasks {
     let running = vec![
         tokio::spawn(retain_regularly(Arc::clone(broker), stopped.clone())),
         tokio::spawn(save_regularly(Arc::clone(broker), stopped.clone())),
+        tokio::spawn(reconcile::run(Arc::clone(broker), stopped.clone())),
         tokio::spawn(group::run(Arc::clone(broker), stopped)),
     ];
     Tasks {
@@ -88,7 +90,7 @@ impl Inner {
             }
             for topic in this.topics.all() {
                 let is_read = topic.wake.has_waiters();
-                for partition in &topic.partitions {
+                for partition in topic.here() {
                     if let Ok(bounds) = this.store.bounds(partition.id) {
                         partition.shrunk(&*this.store, bounds.start);
                     }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use model::{Mode, PartitionIndex, Timestamp, TopicId, TopicName};
+use model::{NodeId, PartitionIndex, Timestamp, TopicId, TopicName};
 use parking_lot::{Mutex, RwLock};
 
-use crate::api::{EffectiveSettings, PartitionDescription, TopicDescription, TopicSettings};
-use crate::partition::{LEADER_EPOCH, Partition};
+use crate::api::{EffectiveSettings, TopicDescription, TopicSettings};
+use crate::partition::Partition;
+use crate::seat::Seat;
+use crate::settings::effective;
 use crate::wake::Wake;
 
 /// A sticky partition takes so many bytes of keyless records before the next one's turn.
@@ -19,9 +21,10 @@ pub(crate) struct Topic {
     pub(crate) id: TopicId,
     pub(crate) name: TopicName,
     pub(crate) created: Timestamp,
-    pub(crate) partitions: Box<[Arc<Partition>]>,
+    pub(crate) seats: Box<[Seat]>,
     pub(crate) wake: Arc<Wake>,
-    settings: RwLock<TopicSettings>,
+    /// What the catalog says of it.
+    agreed: RwLock<Arc<catalog::Topic>>,
     /// The node's, for what the topic does not set.
     defaults: Arc<TopicSettings>,
     deleted: AtomicBool,
@@ -38,22 +41,26 @@ struct Sticky {
 }
 
 impl Topic {
+    /// A topic of which nothing is in this node's store yet.
     pub(crate) fn new(
-        id: TopicId,
-        name: TopicName,
-        created: Timestamp,
-        settings: (TopicSettings, Arc<TopicSettings>),
+        agreed: Arc<catalog::Topic>,
+        me: NodeId,
+        defaults: Arc<TopicSettings>,
         wake: Arc<Wake>,
-        partitions: Box<[Arc<Partition>]>,
     ) -> Self {
-        let (settings, defaults) = settings;
+        let states = (0..).map(PartitionIndex).zip(&agreed.partitions);
+        let seats = states.map(|(index, state)| {
+            let seat = Seat::new(index, state);
+            seat.agree(state, me);
+            seat
+        });
         Self {
-            id,
-            name,
-            created,
-            partitions,
+            id: agreed.id,
+            name: agreed.name.clone(),
+            created: agreed.created,
+            seats: seats.collect(),
             wake,
-            settings: RwLock::new(settings),
+            agreed: RwLock::new(agreed),
             defaults,
             deleted: AtomicBool::new(false),
             sticky: Mutex::default(),
@@ -61,9 +68,19 @@ impl Topic {
         }
     }
 
-    /// The partition of this number.
-    pub(crate) fn partition(&self, index: PartitionIndex) -> Option<&Arc<Partition>> {
-        self.partitions.get(usize::try_from(index.0).ok()?)
+    /// The partition of this number, wherever it is.
+    pub(crate) fn seat(&self, index: PartitionIndex) -> Option<&Seat> {
+        self.seats.get(usize::try_from(index.0).ok()?)
+    }
+
+    /// The partition of this number, if this node leads it.
+    pub(crate) fn led(&self, index: PartitionIndex) -> Option<&Arc<Partition>> {
+        self.seat(index)?.led()
+    }
+
+    /// The partitions in this node's store.
+    pub(crate) fn here(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.seats.iter().filter_map(Seat::here)
     }
 
     /// Numbers of all partitions.
@@ -73,20 +90,26 @@ impl Topic {
 
     pub(crate) fn partition_count(&self) -> u32 {
         // At most PARTITIONS_PER_TOPIC_MAX.
-        self.partitions.len() as u32
+        self.seats.len() as u32
     }
 
-    pub(crate) fn settings(&self) -> TopicSettings {
-        self.settings.read().clone()
+    /// What the catalog says of it.
+    pub(crate) fn agreed(&self) -> Arc<catalog::Topic> {
+        Arc::clone(&self.agreed.read())
     }
 
-    pub(crate) fn configure(&self, settings: TopicSettings) {
-        *self.settings.write() = settings;
+    /// Takes note of what the catalog says now, and tells readers whose partitions have moved.
+    pub(crate) fn agree(&self, agreed: Arc<catalog::Topic>, me: NodeId) {
+        for (seat, state) in self.seats.iter().zip(&agreed.partitions) {
+            seat.agree(state, me);
+        }
+        *self.agreed.write() = agreed;
+        self.wake.ring();
     }
 
     /// The settings that hold.
     pub(crate) fn effective(&self) -> EffectiveSettings {
-        self.settings.read().over(&self.defaults)
+        effective(&self.agreed.read().settings, &self.defaults)
     }
 
     /// The largest batch that the topic takes, in bytes.
@@ -125,18 +148,17 @@ impl Topic {
         usize::try_from(spread).unwrap_or(0) % of.max(1)
     }
 
-    /// The topic as it is.
+    /// The topic as far as this node knows it.
     pub(crate) fn describe(&self) -> TopicDescription {
-        let partitions = self.partitions.iter();
-        let settings = self.settings();
+        let agreed = self.agreed();
         TopicDescription {
             name: self.name.clone(),
             id: self.id,
-            mode: Mode::Leader,
+            mode: agreed.mode,
             created: self.created,
-            effective: settings.over(&self.defaults),
-            settings,
-            partitions: partitions.map(|p| describe_partition(p)).collect(),
+            effective: effective(&agreed.settings, &self.defaults),
+            settings: agreed.settings.clone(),
+            partitions: self.seats.iter().map(Seat::describe).collect(),
         }
     }
 }
@@ -144,16 +166,5 @@ impl Topic {
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Topic({} {})", self.name, self.id)
-    }
-}
-
-/// A partition as it is.
-pub(crate) fn describe_partition(partition: &Partition) -> PartitionDescription {
-    PartitionDescription {
-        index: partition.id.index,
-        start: partition.start(),
-        end: partition.end(),
-        bytes: partition.bytes(),
-        leader_epoch: LEADER_EPOCH,
     }
 }

@@ -37,6 +37,7 @@ impl Coordinator {
         options: Options,
         seed: u64,
         topics: impl IntoIterator<Item = (TopicId, TopicName, u32)>,
+        is_lost: impl Fn(TopicId) -> bool,
         groups: impl Iterator<Item = (GroupName, StoredGroup)>,
     ) -> Self {
         let mut this = Self {
@@ -48,16 +49,14 @@ impl Coordinator {
             timers: BTreeSet::new(),
             out: Outbox::default(),
         };
-        let mut known = BTreeSet::new();
         for (topic, name, count) in topics {
-            known.insert(topic);
             this.topics.set(topic, &name, count);
         }
         for (name, stored) in groups {
             let group = Group::restore(&this.context().1, name.clone(), stored);
             this.groups.insert(name.clone(), group);
             this.with_group(&name, |group, cx| {
-                group.erase_lost_topics(cx, &known);
+                group.erase_lost_topics(cx, &is_lost);
                 group.on_topics_changed(cx);
             });
         }

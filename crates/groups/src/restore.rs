@@ -1,7 +1,8 @@
 //! From stored records back to a coordinator.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use model::{Instant, PartitionId, TopicId, TopicName};
 
@@ -72,12 +73,29 @@ impl Restoring {
         seed: u64,
         topics: impl IntoIterator<Item = (TopicId, TopicName, u32)>,
     ) -> Coordinator {
+        let topics: Vec<_> = topics.into_iter().collect();
+        let known: BTreeSet<TopicId> = topics.iter().map(|(id, _, _)| *id).collect();
+        let is_lost = |topic| !known.contains(&topic);
+        self.start_keeping(now, options, seed, topics, is_lost)
+    }
+
+    /// The same for a host that may not know every topic yet: commits are erased in those topics only
+    /// of which `is_lost` says that they are gone for ever.
+    #[must_use]
+    pub fn start_keeping(
+        self,
+        now: Instant,
+        options: Options,
+        seed: u64,
+        topics: impl IntoIterator<Item = (TopicId, TopicName, u32)>,
+        is_lost: impl Fn(TopicId) -> bool,
+    ) -> Coordinator {
         let something =
             |stored: &StoredGroup| stored.membership.is_some() || !stored.commits.is_empty();
         let groups = self
             .groups
             .into_iter()
             .filter(|(_, stored)| something(stored));
-        Coordinator::restored(now, options, seed, topics, groups)
+        Coordinator::restored(now, options, seed, topics, is_lost, groups)
     }
 }

@@ -16,7 +16,7 @@ use super::slot::{Membership, Slot};
 use crate::api::Commit;
 use crate::error::{FetchError, GroupError};
 use crate::inner::Inner;
-use crate::partition::LEADER_EPOCH;
+use crate::reader::is_to_come;
 use crate::start::check_cursor;
 use crate::topic::Topic;
 
@@ -38,7 +38,7 @@ impl Groups {
         let offsets = positions.into_iter().map(|(partition, offset)| {
             let commit = GroupsCommit {
                 offset,
-                leader_epoch: Some(LEADER_EPOCH),
+                leader_epoch: None,
                 metadata: Arc::from(""),
             };
             (partition, commit)
@@ -193,7 +193,11 @@ pub(super) fn positions_of(topic: &Topic, cursor: &Cursor) -> Positions {
         topic: topic.id,
         index,
     };
-    let positions = cursor.positions().iter();
+    // An end that is not known yet is nothing that anybody has read up to.
+    let positions = cursor
+        .positions()
+        .iter()
+        .filter(|(_, at)| !is_to_come(*at));
     positions
         .map(|(index, offset)| (id(*index), *offset))
         .collect()

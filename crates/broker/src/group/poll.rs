@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::limits::{HEARTBEAT_INTERVAL_MAX, POLL_RECORDS_MAX};
 use model::{Offset, PartitionId, PartitionIndex};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wire::cursor::Cursor;
 
 use super::member::check_session_timeout;
@@ -17,8 +17,8 @@ use super::slot::{Membership, Slot};
 use crate::api::{Assignment, GroupPoll, GroupPolled, Polled, Start};
 use crate::error::{FetchError, GroupError};
 use crate::inner::Inner;
-use crate::poll::deadline;
-use crate::reader::{Found, Reader};
+use crate::poll::{deadline, hear_all, hear_patience};
+use crate::reader::{Found, Reader, is_to_come};
 use crate::topic::Topic;
 
 /// How a wait for records ended.
@@ -34,7 +34,7 @@ impl Inner {
         poll: GroupPoll,
     ) -> Result<GroupPolled, GroupError> {
         check_session_timeout(poll.session_timeout)?;
-        let topic = self.topic_to_read(&poll.topic)?;
+        let topic = self.topic_to_read(&poll.topic).await?;
         let deadline = deadline(poll.wait);
         if let Some(done) = &poll.done {
             let slot = self.groups.known_slot(&poll.group, &poll.consumer)?;
@@ -58,7 +58,8 @@ impl Inner {
                     None => return Ok(nothing_yet(&topic)),
                 };
                 reader = Box::pin(self.group_reader(&slot, &membership, &topic, &poll)).await?;
-                self.look(&mut reader).await?.unwrap_or_default()
+                let found = Box::pin(self.look_everywhere(&mut reader)).await;
+                found?.unwrap_or_default()
             }
         };
         if poll.auto_commit {
@@ -109,20 +110,22 @@ impl Inner {
             .filter(|id| !known.contains_key(id))
             .map(|id| id.index);
         let unknown: Vec<PartitionIndex> = unknown.collect();
-        let begun = self.positions(topic, &unknown, &poll.start).await?;
-        if poll.start != Start::Earliest {
+        let begun = if poll.start == Start::Earliest {
+            self.positions(topic, &unknown, &poll.start).await?
+        } else {
+            let mut begun = self.located(topic, &unknown, &poll.start).await?;
+            // Where that is will be known when the leader answers again.
+            begun.retain(|(_, at)| !is_to_come(*at));
             let positions = begun.iter().map(|(index, at)| (id_in(topic, *index), *at));
             self.commit_positions(slot, membership, positions.collect())
                 .await?;
-        }
+            begun
+        };
         let known = known.into_iter().map(|(id, at)| (id.index, at));
         let mut positions: Vec<(PartitionIndex, Offset)> = known.chain(begun).collect();
         positions.sort_unstable();
-        Ok(Reader {
-            topic: Arc::clone(topic),
-            positions,
-            max_records: poll.max_records.clamp(1, POLL_RECORDS_MAX),
-        })
+        let max_records = poll.max_records.clamp(1, POLL_RECORDS_MAX);
+        Ok(Reader::new(Arc::clone(topic), positions, max_records))
     }
 
     async fn wait_as_member(
@@ -133,8 +136,12 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Waited, GroupError> {
         let topic = Arc::clone(&reader.topic);
+        let mut afar = Box::new(self.afar_of(reader, reader.afar()));
         let waiting = topic.wake.wait();
         let interval = heartbeat_interval(membership.session_timeout);
+        // Leaders that are slow to answer are heard below, between signs of life.
+        let patience = hear_patience(deadline).min(interval);
+        let _ = timeout(patience, hear_all(reader, &mut afar)).await;
         // The first is due at once: somebody may have joined before this bell was taken.
         let mut next_beat = Instant::now();
         loop {
@@ -153,15 +160,19 @@ impl Inner {
                     _ => return Ok(Waited::Rebalanced),
                 }
             }
-            if self.is_closed() || Instant::now() >= deadline {
+            let (now, until) = (Instant::now(), afar.silence(deadline)?);
+            if self.is_closed() || now >= deadline {
                 return Ok(Waited::Found(Found::default()));
             }
+            self.follow(reader, &mut afar);
+            afar.ask(&reader.positions, deadline - now);
             tokio::select! {
                 // Before the ring, which is looked after in any case.
                 biased;
                 () = nudge => next_beat = Instant::now(),
+                parts = afar.next() => reader.receive(parts),
                 () = ring => {}
-                () = sleep_until(deadline.min(next_beat)) => {}
+                () = sleep_until(until.min(next_beat)) => {}
             }
         }
     }
@@ -180,8 +191,8 @@ fn heartbeat_interval(session_timeout: Duration) -> Duration {
 }
 
 fn positions_in(reader: &Reader) -> Vec<(PartitionId, Offset)> {
-    let positions = reader.positions.iter();
-    positions
+    let known = reader.positions.iter().filter(|(_, at)| !is_to_come(*at));
+    known
         .map(|(index, at)| (id_in(&reader.topic, *index), *at))
         .collect()
 }

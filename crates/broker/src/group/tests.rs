@@ -13,8 +13,9 @@ use wire::cursor::Cursor;
 
 use super::slot::Membership;
 use super::*;
+use crate::alone::Alone;
 use crate::api::{BrokerOptions, GroupPoll, GroupSubscribe, NewTopic, Start, TopicSettings};
-use crate::inner::Inner;
+use crate::inner::{Inner, Seams};
 use crate::open::open;
 use crate::seams::{OsEntropy, SystemClock};
 use crate::tasks::Tasks;
@@ -37,9 +38,15 @@ async fn broker(initial_rebalance_delay: Duration) -> (Arc<Inner>, Tasks, TempDi
         initial_rebalance_delay,
         topic_defaults: TopicSettings::default(),
     };
-    let seams = (Arc::new(SystemClock::new()), Arc::new(OsEntropy));
-    let opened = open(dir.path(), store, options, seams.0, seams.1).await;
-    let (inner, tasks) = opened.unwrap();
+    let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(OsEntropy));
+    let alone = Alone::open(dir.path(), clock.clone(), entropy.clone()).await;
+    let seams = Seams {
+        store,
+        cluster: alone.unwrap(),
+        clock,
+        entropy,
+    };
+    let (inner, tasks) = open(dir.path(), seams, options).await.unwrap();
     let topic = NewTopic {
         name: topic("t"),
         partitions: Some(2),

@@ -1,5 +1,6 @@
 //! Rows of `hark.db` as values.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::{Offset, PartitionId, PartitionIndex, Timestamp, TopicId, TopicName};
@@ -12,7 +13,7 @@ use crate::api::TopicSettings;
 pub(super) const SELECT_TOPICS: &str = "SELECT id, name, partitions, created_ms, applied, \
      retention_ms, retention_bytes, segment_bytes, max_message_bytes FROM topics ORDER BY name";
 
-/// A row of [`SELECT_TOPICS`].
+/// A row of [`SELECT_TOPICS`], without the partitions that are held.
 pub(super) fn topic(row: &Row<'_>) -> rusqlite::Result<TopicRow> {
     let name: String = row.get(1)?;
     let name = name.parse::<TopicName>().map_err(|error| odd(1, error))?;
@@ -22,6 +23,7 @@ pub(super) fn topic(row: &Row<'_>) -> rusqlite::Result<TopicRow> {
         partitions: row.get(2)?,
         created: Timestamp::from_millis(row.get(3)?).ok_or_else(|| odd(3, Negative))?,
         applied: row.get(4)?,
+        held: BTreeSet::new(),
         settings: TopicSettings {
             retention: unsigned(row, 5)?.map(Duration::from_millis),
             retention_bytes: unsigned(row, 6)?,
@@ -45,13 +47,18 @@ pub(super) fn settings(settings: &TopicSettings) -> [Option<i64>; 4] {
     ]
 }
 
+/// A row of `topic, partition`.
+pub(super) fn partition(row: &Row<'_>) -> rusqlite::Result<PartitionId> {
+    Ok(PartitionId {
+        topic: TopicId::from_bytes(row.get(0)?),
+        index: PartitionIndex(row.get(1)?),
+    })
+}
+
 /// A row of `topic, partition, up_to, state`.
 pub(super) fn producers(row: &Row<'_>) -> rusqlite::Result<SavedProducers> {
     Ok(SavedProducers {
-        partition: PartitionId {
-            topic: TopicId::from_bytes(row.get(0)?),
-            index: PartitionIndex(row.get(1)?),
-        },
+        partition: partition(row)?,
         up_to: Offset::from_wire(row.get(2)?).ok_or_else(|| odd(2, Negative))?,
         table: row.get(3)?,
     })

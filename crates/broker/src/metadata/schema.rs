@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::OpenError;
 
 /// What `PRAGMA user_version` says.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE node (
@@ -17,19 +17,9 @@ CREATE TABLE node (
     next_producer_id INTEGER NOT NULL DEFAULT 0,
     default_retention_ms INTEGER,
     default_retention_bytes INTEGER,
-    default_segment_bytes INTEGER
+    default_segment_bytes INTEGER,
+    cluster BLOB CHECK (length(cluster) = 16)
 ) STRICT;
-CREATE TABLE topics (
-    id BLOB PRIMARY KEY CHECK (length(id) = 16),
-    name TEXT NOT NULL UNIQUE,
-    partitions INTEGER NOT NULL CHECK (partitions > 0),
-    created_ms INTEGER NOT NULL,
-    applied INTEGER NOT NULL,
-    retention_ms INTEGER,
-    retention_bytes INTEGER,
-    segment_bytes INTEGER,
-    max_message_bytes INTEGER
-) STRICT, WITHOUT ROWID;
 CREATE TABLE producers (
     topic BLOB NOT NULL,
     partition INTEGER NOT NULL,
@@ -39,11 +29,48 @@ CREATE TABLE producers (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Since version 3. Two topics may have one name: one that was deleted while this node was away, and
+/// the one that was made then.
+const TOPICS: &str = "
+CREATE TABLE topics (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    partitions INTEGER NOT NULL CHECK (partitions > 0),
+    created_ms INTEGER NOT NULL,
+    applied INTEGER NOT NULL,
+    retention_ms INTEGER,
+    retention_bytes INTEGER,
+    segment_bytes INTEGER,
+    max_message_bytes INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE held (
+    topic BLOB NOT NULL CHECK (length(topic) = 16),
+    partition INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+";
+
 /// From version 1: the store had been told of the built-in defaults, which is what NULL means.
 const DEFAULTS: &str = "
 ALTER TABLE node ADD COLUMN default_retention_ms INTEGER;
 ALTER TABLE node ADD COLUMN default_retention_bytes INTEGER;
 ALTER TABLE node ADD COLUMN default_segment_bytes INTEGER;
+";
+
+/// From version 2, before and after the tables of topics are made: a node held all partitions of every
+/// topic, and belonged to no cluster.
+const SET_ASIDE: &str = "
+ALTER TABLE node ADD COLUMN cluster BLOB CHECK (length(cluster) = 16);
+ALTER TABLE topics RENAME TO topics_before;
+";
+const BRING_OVER: &str = "
+INSERT INTO topics SELECT id, name, partitions, created_ms, applied, retention_ms, retention_bytes,
+    segment_bytes, max_message_bytes FROM topics_before;
+DROP TABLE topics_before;
+WITH RECURSIVE numbers (number) AS (
+    SELECT 0 UNION ALL
+    SELECT number + 1 FROM numbers WHERE number + 1 < (SELECT max(partitions) FROM topics)
+) INSERT INTO held SELECT id, number FROM topics JOIN numbers ON number < partitions;
 ";
 
 /// Opens the database, makes its tables if it is new and may be, brings up an older one, and refuses
@@ -57,7 +84,8 @@ pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connec
             let identity = new_identity.ok_or_else(missing)?;
             control("making its tables", make(&mut connection, identity))?;
         }
-        1 => control("bringing it up", add_defaults(&mut connection))?,
+        1 => control("bringing it up", bring_up(&mut connection, DEFAULTS))?,
+        2 => control("bringing it up", bring_up(&mut connection, ""))?,
         VERSION => {}
         newer => {
             return Err(OpenError::Corrupt(format!(
@@ -72,8 +100,8 @@ pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connec
 fn missing() -> OpenError {
     OpenError::Corrupt(
         "hark.db is missing or empty, but the store holds records: nothing says to which topics \
-         they belong, and a new hark.db would have them deleted; put the old one back, or choose \
-         another data directory"
+         they belong, and which of them are whole; put the old one back, or choose another data \
+         directory"
             .to_owned(),
     )
 }
@@ -94,6 +122,7 @@ fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
 fn make(connection: &mut Connection, storage_id: [u8; 16]) -> rusqlite::Result<()> {
     let change = Transaction::new(connection, TransactionBehavior::Immediate)?;
     change.execute_batch(TABLES)?;
+    change.execute_batch(TOPICS)?;
     change.execute(
         "INSERT INTO node (one, storage_id) VALUES (1, ?1)",
         [storage_id],
@@ -102,9 +131,12 @@ fn make(connection: &mut Connection, storage_id: [u8; 16]) -> rusqlite::Result<(
     change.commit()
 }
 
-fn add_defaults(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings up a database of an older version, beginning with what its version alone needs.
+fn bring_up(connection: &mut Connection, first: &str) -> rusqlite::Result<()> {
     let change = Transaction::new(connection, TransactionBehavior::Immediate)?;
-    change.execute_batch(DEFAULTS)?;
+    for step in [first, SET_ASIDE, TOPICS, BRING_OVER] {
+        change.execute_batch(step)?;
+    }
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()
 }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use model::{Offset, Timestamp};
+use model::{LeaderEpoch, Offset, Timestamp};
 use seglog::AppendError;
 use tokio::sync::oneshot;
 use wire::Batch;
@@ -20,6 +20,8 @@ pub(crate) type Appended = Result<Place, AppendError>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) offset: Offset,
+    /// The reign under which it was accepted; of a batch that was there before, the present one.
+    pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) timestamp: Timestamp,
     pub(crate) duplicate: bool,
 }
@@ -51,6 +53,7 @@ impl Partition {
     ) {
         let header = batch.header();
         let (base, timestamp) = (header.base_offset, header.max_timestamp);
+        let leader_epoch = header.leader_epoch;
         let followers = match &result {
             Ok(()) => self.durable(attempt, batch),
             Err(error) => {
@@ -61,6 +64,7 @@ impl Partition {
         };
         let place = |duplicate| Place {
             offset: base,
+            leader_epoch,
             timestamp,
             duplicate,
         };
@@ -119,6 +123,7 @@ impl Partition {
         if base < self.end() {
             let place = Place {
                 offset: base,
+                leader_epoch: self.leader_epoch(),
                 timestamp: original.timestamp,
                 duplicate: true,
             };

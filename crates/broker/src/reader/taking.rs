@@ -1,11 +1,12 @@
 //! Takes records from one partition, as far as its share of an answer goes.
 
 use bytes::Bytes;
-use model::{Header, Offset, Record};
+use model::{Header, Offset, PartitionIndex, Record};
 use seglog::ReadError;
+use wire::Batch;
 
 use super::{Found, Share, Source, Stop};
-use crate::api::{Delivered, Gap, GapReason};
+use crate::api::{Delivered, FetchedPartition, Gap, GapReason};
 use crate::error::FetchError;
 use crate::fresh::Decoded;
 use crate::partition::Partition;
@@ -29,7 +30,7 @@ enum Memory {
 
 /// Takes records from one partition.
 pub(super) struct Taking<'a> {
-    pub(super) partition: &'a Partition,
+    pub(super) partition: PartitionIndex,
     pub(super) next: Offset,
     /// The durable end when this began: what comes later is not looked at.
     pub(super) end: Offset,
@@ -38,10 +39,15 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    pub(super) fn run(&mut self, source: Source<'_>, topic: &Topic) -> Result<(), Stop> {
-        self.skip_deleted(self.partition.start());
+    pub(super) fn run(
+        &mut self,
+        partition: &Partition,
+        source: Source<'_>,
+        topic: &Topic,
+    ) -> Result<(), Stop> {
+        self.skip_deleted(partition.start());
         while self.next < self.end && self.has_share() {
-            let kept = self.partition.fresh.from(self.next);
+            let kept = partition.fresh.from(self.next);
             if !kept.is_empty() {
                 self.take_all(kept.iter().map(|kept| &**kept), Memory::Apart);
                 continue;
@@ -49,16 +55,35 @@ impl Taking<'_> {
             let Source::Store(store) = source else {
                 return Err(Stop::NotInMemory);
             };
-            match store.read(self.partition.id, self.next, self.bytes_to_read()) {
+            match store.read(partition.id, self.next, self.bytes_to_read()) {
                 Ok(batches) if batches.is_empty() => break,
                 Ok(batches) => {
                     let batches: Vec<_> = batches.into_iter().map(Decoded::once).collect();
                     self.take_all(batches.iter(), Memory::Together);
                 }
-                Err(error) => self.pass_over(error, topic)?,
+                Err(error) => self.pass_over(error, partition, topic)?,
             }
         }
         Ok(())
+    }
+
+    /// Takes what the leader has sent of a partition.
+    pub(super) fn take_part(&mut self, part: &FetchedPartition, topic: &Topic) -> Result<(), Stop> {
+        self.skip_deleted(part.start);
+        match &part.batches {
+            Ok(batches) => {
+                let ahead = |batch: &&Batch| batch.header().last_offset >= self.next;
+                let batches = batches.iter().filter(ahead).cloned().map(Decoded::once);
+                let batches: Vec<_> = batches.collect();
+                self.take_all(batches.iter(), Memory::Together);
+                Ok(())
+            }
+            Err(FetchError::Damaged { at, resume_at, .. }) => {
+                self.pass_damage(*at, *resume_at, topic);
+                Ok(())
+            }
+            Err(error) => Err(Stop::Failed(error.clone())),
+        }
     }
 
     fn has_share(&self) -> bool {
@@ -98,7 +123,7 @@ impl Taking<'_> {
         self.take(decoded).unwrap_or_else(|why| {
             let after = decoded.batch().header().last_offset.saturating_add(1);
             tracing::warn!(
-                partition = %self.partition.id, from = %self.next, to = %after, why,
+                partition = %self.partition, from = %self.next, to = %after, why,
                 "records that cannot be decoded are passed over"
             );
             self.gap(after, GapReason::Damaged);
@@ -124,7 +149,7 @@ impl Taking<'_> {
             self.share.bytes = self.share.bytes.saturating_sub(size);
             self.found.bytes += size;
             self.found.records.push(Delivered {
-                partition: self.partition.id.index,
+                partition: self.partition,
                 offset,
                 record,
             });
@@ -138,18 +163,19 @@ impl Taking<'_> {
     }
 
     /// A read that failed because records are gone goes on behind them.
-    fn pass_over(&mut self, error: ReadError, topic: &Topic) -> Result<(), Stop> {
+    fn pass_over(
+        &mut self,
+        error: ReadError,
+        partition: &Partition,
+        topic: &Topic,
+    ) -> Result<(), Stop> {
         let before = self.next;
         match error {
             ReadError::OutOfRange { bounds, .. } => {
-                self.partition.moved_start(bounds.start);
+                partition.moved_start(bounds.start);
                 self.skip_deleted(bounds.start);
             }
-            ReadError::Damaged { at, resume_at } => {
-                let index = self.partition.id.index;
-                tracing::error!(topic = %topic.name, %index, %at, %resume_at, "damaged records");
-                self.gap(resume_at, GapReason::Damaged);
-            }
+            ReadError::Damaged { at, resume_at } => self.pass_damage(at, resume_at, topic),
             ReadError::NoPartition => {
                 let name = topic.name.to_string();
                 return Err(Stop::Failed(FetchError::UnknownTopic(name)));
@@ -163,6 +189,12 @@ impl Taking<'_> {
         Err(Stop::Failed(FetchError::Io(why)))
     }
 
+    fn pass_damage(&mut self, at: Offset, resume_at: Offset, topic: &Topic) {
+        let index = self.partition;
+        tracing::error!(topic = %topic.name, %index, %at, %resume_at, "damaged records");
+        self.gap(resume_at, GapReason::Damaged);
+    }
+
     fn skip_deleted(&mut self, start: Offset) {
         self.gap(start, GapReason::Deleted);
     }
@@ -171,7 +203,7 @@ impl Taking<'_> {
     fn gap(&mut self, to: Offset, reason: GapReason) {
         if to > self.next {
             self.found.gaps.push(Gap {
-                partition: self.partition.id.index,
+                partition: self.partition,
                 from: self.next,
                 to,
                 reason,

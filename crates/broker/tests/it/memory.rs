@@ -36,6 +36,8 @@ struct State {
     /// A failure is being told: nothing is taken meanwhile.
     refusing: bool,
     closed: bool,
+    /// Partitions are not made while this is set.
+    is_full: bool,
 }
 
 impl std::fmt::Debug for State {
@@ -77,6 +79,11 @@ impl MemoryStore {
         let worker = Arc::clone(&shared);
         std::thread::spawn(move || work(&worker));
         Arc::new(Self { shared })
+    }
+
+    /// Has no room for new partitions, or has it again.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.shared.state.lock().is_full = is_full;
     }
 
     /// Keeps appends in the queue until [`MemoryStore::release`].
@@ -178,6 +185,9 @@ impl Store for MemoryStore {
         _: PartitionSettings,
     ) -> Result<(), StoreError> {
         let mut state = self.shared.state.lock();
+        if state.is_full {
+            return Err(StoreError::Full);
+        }
         for id in partitions {
             state.partitions.entry(*id).or_default();
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use broker::seams::{Clock, OsEntropy, SystemClock};
 use broker::{
-    Broker, BrokerOptions, Delivered, FetchError, NewTopic, Poll, Polled, Publish, PublishError,
-    Receipt, Start, TopicSettings,
+    Alone, Broker, BrokerOptions, Delivered, FetchError, NewTopic, Poll, Polled, Publish,
+    PublishError, Receipt, Start, TopicSettings,
 };
 use bytes::Bytes;
 use model::{Instant, Mode, Offset, PartitionIndex, Record, Timestamp, TopicName};
@@ -216,11 +216,12 @@ async fn open(
     options: BrokerOptions,
     clock: &Arc<TestClock>,
 ) -> Result<Broker, broker::OpenError> {
-    let clock: Arc<dyn Clock> = clock.clone();
-    Broker::open(dir.path(), store, options, clock, Arc::new(OsEntropy)).await
+    let (clock, entropy): (Arc<dyn Clock>, _) = (clock.clone(), Arc::new(OsEntropy));
+    let alone = Alone::open(dir.path(), clock.clone(), entropy.clone()).await?;
+    Broker::open(dir.path(), store, alone, options, clock, entropy).await
 }
 
-fn open_store(engine: Engine, dir: &TempDir) -> Arc<dyn Store> {
+pub(crate) fn open_store(engine: Engine, dir: &TempDir) -> Arc<dyn Store> {
     let disk = Arc::new(RealDisk::open(dir.path()).unwrap());
     match engine {
         Engine::Log => {

@@ -200,7 +200,10 @@ async fn deleted_records_are_told_once(engine: Engine) {
         .delete_records(&name, index, offset(2))
         .await
         .unwrap();
-    assert_eq!((now.start, now.end), (offset(2), offset(4)));
+    assert_eq!(
+        (now.held.unwrap().start, now.held.unwrap().end),
+        (offset(2), offset(4))
+    );
 
     let second = node.poll(&name, after(&first)).await.unwrap();
     let gap = Gap {

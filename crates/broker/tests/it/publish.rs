@@ -130,7 +130,11 @@ async fn a_large_publish_is_cut_into_batches(engine: Engine) {
         "{refused}"
     );
     assert_eq!(
-        node.broker.topic(&name).unwrap().partitions[0].end.get(),
+        node.broker.topic(&name).unwrap().partitions[0]
+            .held
+            .unwrap()
+            .end
+            .get(),
         100
     );
 }

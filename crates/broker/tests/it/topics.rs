@@ -1,13 +1,14 @@
 //! Topics: made, changed, deleted, and there after a restart.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use broker::seams::{OsEntropy, SystemClock};
 use broker::{
-    BrokerOptions, EffectiveSettings, NewTopic, OpenError, Start, TopicChanges, TopicError,
-    TopicSettings,
+    Alone, Broker, BrokerOptions, EffectiveSettings, NewTopic, OpenError, Start, TopicChanges,
+    TopicError, TopicSettings,
 };
-use model::{Mode, PartitionId, PartitionIndex, TopicId};
-use seglog::{PartitionSettings, Store};
+use model::Mode;
 
 use crate::memory::MemoryStore;
 use crate::node::{Engine, Node, eventually, on_both, options, texts, time, topic};
@@ -26,7 +27,7 @@ async fn topics_outlive_a_restart(engine: Engine) {
     node.topic("a", 1).await;
     node.say_in(&name, 2, &["x", "y"]).await.unwrap();
     let before = node.broker.topic(&name).unwrap();
-    assert_eq!(before.partitions[2].end.get(), 2);
+    assert_eq!(before.partitions[2].held.unwrap().end.get(), 2);
     assert_eq!(before.created, time(1_000_000));
     let (id, status) = (before.id, node.broker.status());
     assert_eq!((status.topics, status.partitions, status.groups), (2, 4, 0));
@@ -48,7 +49,10 @@ async fn topics_outlive_a_restart(engine: Engine) {
         .collect();
     assert_eq!(names, ["a", "b"]);
     let after = node.broker.topic(&name).unwrap();
-    assert_eq!((after.id, after.partitions[2].end.get()), (id, 2));
+    assert_eq!(
+        (after.id, after.partitions[2].held.unwrap().end.get()),
+        (id, 2)
+    );
     assert_eq!(node.broker.status().storage_id, status.storage_id);
     assert_eq!(texts(&node.read_all(&name).await), ["x", "y"]);
     assert_eq!(
@@ -142,7 +146,13 @@ async fn retention_moves_the_start(engine: Engine) {
     }
     drop(first);
     node.clock.set(1_000_000 + 60_000);
-    let start = || node.broker.topic(&name).unwrap().partitions[0].start.get();
+    let start = || {
+        node.broker.topic(&name).unwrap().partitions[0]
+            .held
+            .unwrap()
+            .start
+            .get()
+    };
     eventually("old segments go", || start() > 0).await;
     let polled = node.peek(&name, Start::Earliest).await.unwrap();
     assert!(polled.gaps.is_empty());
@@ -197,7 +207,13 @@ async fn topics_that_set_nothing_follow_the_node(engine: Engine) {
     // The store was told of them, and once more is told nothing.
     let node = node.reopen_with(engine, with_defaults).await;
     node.clock.set(1_000_000 + 60_000);
-    let start = |name| node.broker.topic(name).unwrap().partitions[0].start.get();
+    let start = |name| {
+        node.broker.topic(name).unwrap().partitions[0]
+            .held
+            .unwrap()
+            .start
+            .get()
+    };
     eventually("old segments go", || start(&follower) > 0).await;
     assert_eq!(start(&independent), 0);
     let fresh = node.topic("fresh", 1).await;
@@ -218,37 +234,19 @@ async fn impossible_defaults_are_refused() {
         },
         ..options()
     };
-    let opened = broker::Broker::open(
+    let clock = Arc::new(SystemClock::new());
+    let alone = Alone::open(dir.path(), clock.clone(), Arc::new(OsEntropy));
+    let opened = Broker::open(
         dir.path(),
         MemoryStore::new(),
+        alone.await.unwrap(),
         impossible,
-        std::sync::Arc::new(broker::seams::SystemClock::new()),
-        std::sync::Arc::new(broker::seams::OsEntropy),
+        clock,
+        Arc::new(OsEntropy),
     );
     let refused = opened.await.unwrap_err().to_string();
     assert!(refused.contains("segment_bytes must lie"), "{refused}");
     assert!(!dir.path().join("hark.db").exists(), "nothing was made");
-}
-
-#[tokio::test]
-async fn partitions_without_a_topic_are_dropped_at_the_start() {
-    let store = MemoryStore::new();
-    let stray = PartitionId {
-        topic: TopicId::from_bytes([9; 16]),
-        index: PartitionIndex(0),
-    };
-    let node = Node::on_memory(&store).await;
-    store
-        .create_partitions(&[stray], PartitionSettings::default())
-        .unwrap();
-    let node = node.reopen_on(store.clone()).await.unwrap();
-    assert!(!store.partitions().contains(&stray));
-    node.topic("t", 1).await;
-    assert_eq!(
-        store.partitions().len(),
-        2,
-        "the topic's and the one of groups"
-    );
 }
 
 /// A lost `hark.db` must not take the records with it, however often the start is tried.
@@ -268,7 +266,7 @@ async fn records_without_a_control_database_are_kept_and_refused() {
     }
     std::fs::rename(&aside, &path).unwrap();
     let broker = Node::open(Engine::Log, &dir).await.unwrap();
-    let end = broker.topic(&name).unwrap().partitions[0].end;
+    let end = broker.topic(&name).unwrap().partitions[0].held.unwrap().end;
     assert_eq!(end.get(), 1);
 }
 

@@ -1,6 +1,5 @@
 //! What the group stores, and what it does when that has worked or failed.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -115,10 +114,14 @@ impl Group {
     }
 
     /// Topics that are not there after a restart: their deletion was not stored here in time.
-    pub(crate) fn erase_lost_topics(&mut self, cx: &mut Context<'_>, known: &BTreeSet<TopicId>) {
-        let lost = self.commits.topics();
-        let lost = lost.difference(known);
-        lost.for_each(|topic| self.erase_topic(cx, *topic));
+    pub(crate) fn erase_lost_topics(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_lost: &dyn Fn(TopicId) -> bool,
+    ) {
+        let topics = self.commits.topics().into_iter();
+        let lost = topics.filter(|topic| is_lost(*topic));
+        lost.for_each(|topic| self.erase_topic(cx, topic));
     }
 
     fn deletions(&mut self, partitions: Vec<PartitionId>) -> Vec<StateRecord> {

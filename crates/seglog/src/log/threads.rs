@@ -250,7 +250,8 @@ fn run_settle(log: &Log, stopping: &Stopping) {
 
 fn run_checkpoint(log: &Log, stopping: &Stopping) {
     let mut seen = log.wakes.checkpoint.seen();
-    loop {
+    // A log that is closed at once has told this thread before it looked for the first time.
+    while !stopping.checkpoint.load(Ordering::Acquire) {
         log.wakes.checkpoint.wait(seen, CHECKPOINT_AFTER);
         seen = log.wakes.checkpoint.seen();
         if stopping.checkpoint.load(Ordering::Acquire) {

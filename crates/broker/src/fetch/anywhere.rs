@@ -1,0 +1,130 @@
+//! Fetches of partitions that lie on several nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Offset, PartitionIndex};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Fetching, Room, Row, Taken};
+use crate::api::FetchedPartition;
+use crate::error::FetchError;
+use crate::inner::Inner;
+use crate::remote::{Afar, FetchSize};
+
+impl Inner {
+    /// Reads partitions some of which, `afar`, other nodes lead. One whose leader does not answer is told
+    /// as unavailable at once, like every other error of a partition.
+    pub(super) async fn fetch_anywhere(
+        &self,
+        mut fetching: Fetching,
+        afar: Vec<PartitionIndex>,
+        min_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Fetching, FetchError> {
+        let topic = Arc::clone(&fetching.topic);
+        let size = FetchSize {
+            min_bytes: 1,
+            max_bytes: fetching.max_bytes,
+        };
+        let is_all = afar.len() == fetching.rows.len();
+        let mut afar = Afar::new(&self.remote, &topic, afar, is_all, size);
+        let waiting = topic.wake.wait();
+        afar.ask(&fetching.positions(), Duration::ZERO);
+        while afar.is_asking() {
+            fetching.receive(afar.next().await);
+        }
+        fetching.fail_silent(&afar);
+        loop {
+            let ring = waiting.ring();
+            fetching = self.read_on(fetching).await?;
+            let now = Instant::now();
+            if fetching.is_enough(min_bytes) || self.is_closed() || now >= deadline {
+                return Ok(fetching);
+            }
+            if topic.is_deleted() {
+                return Err(FetchError::UnknownTopic(topic.name.to_string()));
+            }
+            afar.ask(&fetching.positions(), deadline - now);
+            tokio::select! {
+                parts = afar.next() => {
+                    fetching.receive(parts);
+                    fetching.fail_silent(&afar);
+                }
+                () = ring => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+}
+
+impl Fetching {
+    /// Where each partition is to be read next, in their order.
+    fn positions(&self) -> Vec<(PartitionIndex, Offset)> {
+        let positions = self.rows.iter().map(|row| (row.index, row.next));
+        let mut positions: Vec<_> = positions.collect();
+        positions.sort_unstable();
+        positions.dedup_by_key(|(index, _)| *index);
+        positions
+    }
+
+    /// Takes what leaders have sent, as far as there is room.
+    fn receive(&mut self, parts: Vec<FetchedPartition>) {
+        for part in parts {
+            let room = Room {
+                bytes: self.max_bytes.saturating_sub(self.bytes),
+                is_first: self.bytes == 0,
+            };
+            let mut rows = self.rows.iter_mut();
+            let Some(row) = rows.find(|row| row.index == part.index) else {
+                continue;
+            };
+            match row.receive(part, room) {
+                Taken::Bytes(bytes) => self.bytes += bytes,
+                Taken::Full(bytes) => {
+                    self.bytes += bytes;
+                    self.is_full = true;
+                }
+            }
+        }
+    }
+
+    /// Says of which partitions the leader does not answer.
+    fn fail_silent(&mut self, afar: &Afar) {
+        for row in &mut self.rows {
+            if row.error.is_none() && row.batches.is_empty() {
+                row.error = afar.trouble(row.index);
+            }
+        }
+    }
+}
+
+impl Row {
+    fn receive(&mut self, part: FetchedPartition, room: Room) -> Taken {
+        let (start, end) = (part.start, part.end);
+        self.told = Some((start, end));
+        if !(start..=end).contains(&self.next) {
+            self.fail(FetchError::OutOfRange {
+                partition: self.index,
+                wanted: self.next,
+                start,
+                end,
+            });
+            return Taken::Bytes(0);
+        }
+        match part.batches {
+            Ok(batches) => self.take(batches, end, room),
+            Err(error) => {
+                self.fail(error);
+                Taken::Bytes(0)
+            }
+        }
+    }
+
+    /// What was read before the trouble is told first.
+    fn fail(&mut self, error: FetchError) {
+        if self.batches.is_empty() {
+            self.error = Some(error);
+        }
+    }
+}

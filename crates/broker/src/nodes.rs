@@ -1,0 +1,46 @@
+//! The nodes of the cluster: who is there, and what an operator may change about them.
+
+use catalog::{Command, NodeState};
+use model::NodeId;
+
+use crate::error::NodeError;
+use crate::inner::Inner;
+
+/// What an operator changes about a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeChange {
+    /// It may hold everything, or nothing new.
+    State(NodeState),
+    /// It is gone for good; its id never comes back.
+    Remove {
+        /// Whether the records that only it holds may be lost.
+        lose_partitions: bool,
+    },
+    /// Its data directory is lost; its id may start again with an empty one.
+    ForgetDisk {
+        /// Whether the records that only it holds may be lost.
+        lose_partitions: bool,
+    },
+}
+
+impl Inner {
+    pub(crate) async fn change_node(
+        &self,
+        id: NodeId,
+        change: NodeChange,
+    ) -> Result<(), NodeError> {
+        let command = match change {
+            NodeChange::State(state) => Command::SetNodeState { id, state },
+            NodeChange::Remove { lose_partitions } => Command::RemoveNode {
+                id,
+                lose_partitions,
+            },
+            NodeChange::ForgetDisk { lose_partitions } => Command::ForgetDisk {
+                id,
+                lose_partitions,
+            },
+        };
+        self.cluster.propose(command).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! Answers the brokers of other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::limits::{FETCH_BYTES_MAX, PEER_ANSWER_BYTES_MAX, PEER_FETCH_WAIT_MAX};
+use model::{NodeId, Offset, PartitionIndex, TopicId};
+use tokio::time::timeout;
+
+use super::groups::GROUPS_ID;
+use super::message::{Ask, GroupAsk, Led, Request, Response};
+use crate::api::Start;
+use crate::fetch::Fetching;
+use crate::inner::Inner;
+use crate::poll::deadline;
+use crate::reader::{BEGIN_TO_COME, END_TO_COME};
+use crate::seat::extent;
+use crate::topic::Topic;
+
+/// How long this node has to learn what a caller knows already.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A question and its answer, or the answer that ends it early.
+type Answer = Result<Response, Response>;
+
+impl Inner {
+    /// The bytes of an answer to the bytes of a request. May be dropped at any point, like every call
+    /// of the API.
+    pub(crate) async fn serve_peer(self: &Arc<Self>, from: NodeId, request: Bytes) -> Bytes {
+        let answer = match Request::decode(request) {
+            Ok(request) => self.answer(request).await,
+            Err(error) => {
+                tracing::warn!(%from, %error, "a request that is none");
+                Response::Refused(error.to_string())
+            }
+        };
+        self.counts().calls_answered.add(1);
+        let bytes = answer.encode();
+        if bytes.len() > PEER_ANSWER_BYTES_MAX {
+            let size = bytes.len();
+            tracing::warn!(%from, size, "an answer that is too large to be sent");
+            return Response::Refused(format!("an answer of {size} bytes is too large")).encode();
+        }
+        bytes
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request) -> Response {
+        if self.is_closed() {
+            return stopping();
+        }
+        let reached = timeout(CATCH_UP_PATIENCE, self.reconciled(request.revision)).await;
+        if reached.is_err() {
+            return self.behind();
+        }
+        self.answer_ask(request.ask)
+            .await
+            .unwrap_or_else(|early| early)
+    }
+
+    async fn answer_ask(self: &Arc<Self>, ask: Ask) -> Answer {
+        match ask {
+            Ask::Fetch {
+                topic,
+                positions,
+                min_bytes,
+                max_bytes,
+                wait,
+            } => {
+                let led = positions.iter().map(|(led, _)| *led);
+                let topic = self.led_topic(topic, led)?;
+                let fetching = fetching(&topic, &positions, max_bytes as usize);
+                let wait = wait.min(PEER_FETCH_WAIT_MAX);
+                self.answer_fetch(fetching, min_bytes as usize, wait).await
+            }
+            Ask::Append {
+                topic,
+                partition,
+                batches,
+            } => {
+                let topic = self.led_topic(topic, [partition].into_iter())?;
+                let seat = topic.seat(partition.index);
+                let seat = seat.ok_or_else(|| self.not_leader(None))?;
+                let fates = Box::pin(self.append_each(&topic, seat, batches)).await;
+                Ok(Response::Appended(fates))
+            }
+            Ask::Resolve {
+                topic,
+                partitions,
+                start,
+            } => {
+                let topic = self.led_topic(topic, partitions.iter().copied())?;
+                Ok(Box::pin(self.answer_resolve(&topic, &partitions, &start)).await)
+            }
+            Ask::Extents { topic, partitions } => {
+                let topic = self.led_topic(topic, partitions.iter().copied())?;
+                Ok(extents(&topic, &partitions))
+            }
+            Ask::Last { topic, partitions } => {
+                let topic = self.led_topic(topic, partitions.iter().copied())?;
+                let last = Box::pin(self.last_here(&topic, indexes(&partitions))).await;
+                Ok(last.map_or_else(Response::FetchFailed, Response::Last))
+            }
+            Ask::DeleteRecords {
+                topic,
+                partition,
+                before,
+            } => {
+                let topic = self.led_topic(topic, [partition].into_iter())?;
+                let led = topic.led(partition.index).map(Arc::clone);
+                let led = led.ok_or_else(|| self.not_leader(None))?;
+                let deleted = Box::pin(self.delete_records_here(&topic, led, before)).await;
+                Ok(deleted.map_or_else(Response::FetchFailed, Response::Deleted))
+            }
+            Ask::Group { coordinator, ask } => {
+                self.check_coordinator(coordinator)?;
+                Ok(self.answer_group_ask(ask).await)
+            }
+            Ask::Groups { after } => Ok(Box::pin(self.answer_groups(after.as_deref())).await),
+        }
+    }
+
+    async fn answer_fetch(&self, fetching: Fetching, min_bytes: usize, wait: Duration) -> Answer {
+        let fetched = self.fetch_here(fetching, min_bytes, deadline(wait)).await;
+        match fetched {
+            // Whoever is told nothing asks again at once.
+            Ok(_) if self.is_closed() => Err(stopping()),
+            Ok(fetched) => Ok(Response::Fetched(fetched.finish())),
+            Err(error) => Err(Response::FetchFailed(error)),
+        }
+    }
+
+    async fn answer_resolve(&self, topic: &Arc<Topic>, led: &[Led], start: &Start) -> Response {
+        if matches!(start, Start::Cursor(_)) {
+            return Response::Refused("a cursor says itself where it stands".to_owned());
+        }
+        let resolved = self.positions_here(topic, &indexes(led), start).await;
+        resolved.map_or_else(Response::FetchFailed, Response::Resolved)
+    }
+
+    async fn answer_group_ask(self: &Arc<Self>, ask: GroupAsk) -> Response {
+        let answer = self.answer_group(ask).await;
+        answer.map_or_else(Response::GroupFailed, Response::Group)
+    }
+
+    /// As many groups as one answer may well hold.
+    async fn answer_groups(&self, after: Option<&str>) -> Response {
+        let mut names = self.group_names();
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+        let (mut groups, mut size, mut more) = (Vec::new(), 0, false);
+        for name in names {
+            if size > FETCH_BYTES_MAX {
+                more = true;
+                break;
+            }
+            // One that was deleted in between is left out.
+            if let Ok(group) = self.describe_group(&name).await {
+                size += 64 + 300 * (group.members.len() + group.commits.len());
+                groups.push(group);
+            }
+        }
+        Response::Groups { groups, more }
+    }
+
+    /// A topic, all of whose partitions that are asked for this node leads under these epochs.
+    fn led_topic(
+        &self,
+        id: TopicId,
+        partitions: impl Iterator<Item = Led>,
+    ) -> Result<Arc<Topic>, Response> {
+        let topic = self.topics.by_id(id).ok_or_else(|| self.not_leader(None))?;
+        for led in partitions {
+            self.check_led(&topic, led)?;
+        }
+        Ok(topic)
+    }
+
+    fn check_led(&self, topic: &Topic, led: Led) -> Result<(), Response> {
+        let seat = topic.seat(led.index).ok_or_else(|| self.not_leader(None))?;
+        let agreed = seat.agreed();
+        let is_mine = agreed.leader == Some(self.remote.cluster.me());
+        if !is_mine || agreed.leader_epoch != led.epoch {
+            return Err(self.not_leader(agreed.leader));
+        }
+        match seat.led() {
+            Some(_) => Ok(()),
+            // It is to lead, and has not made the partition yet.
+            None => Err(self.behind()),
+        }
+    }
+
+    fn check_coordinator(&self, coordinator: Led) -> Result<(), Response> {
+        let catalog = self.remote.cluster.catalog();
+        let topic = catalog.topic_by_id(GROUPS_ID);
+        let state = topic.and_then(|topic| topic.partition(coordinator.index));
+        let leader = state.and_then(|state| state.leader);
+        let epoch = state.map(|state| state.leader_epoch);
+        match leader == Some(self.remote.cluster.me()) && epoch == Some(coordinator.epoch) {
+            true => Ok(()),
+            false => Err(self.not_leader(leader)),
+        }
+    }
+
+    fn not_leader(&self, leader: Option<NodeId>) -> Response {
+        Response::NotLeader {
+            leader,
+            revision: self.remote.cluster.catalog().revision(),
+        }
+    }
+
+    fn behind(&self) -> Response {
+        Response::Behind {
+            revision: self.reconciler.revision(),
+        }
+    }
+}
+
+fn stopping() -> Response {
+    Response::Refused("the node is stopping".to_owned())
+}
+
+fn indexes(led: &[Led]) -> Vec<PartitionIndex> {
+    led.iter().map(|led| led.index).collect()
+}
+
+fn extents(topic: &Topic, led: &[Led]) -> Response {
+    let extents = led.iter().filter_map(|led| {
+        let partition = topic.led(led.index)?;
+        Some((led.index, extent(partition)))
+    });
+    Response::Extents(extents.collect())
+}
+
+/// What is to be read, from real places: the end and the begin may have been asked for, and a position
+/// before the first record kept reads from there. Whoever asked sees where that is.
+fn fetching(topic: &Arc<Topic>, positions: &[(Led, Offset)], max_bytes: usize) -> Fetching {
+    let positions = positions.iter().map(|(led, from)| {
+        let partition = topic.led(led.index);
+        let from = partition.map(|partition| match *from {
+            END_TO_COME => partition.end(),
+            BEGIN_TO_COME => partition.start(),
+            from => from.max(partition.start()),
+        });
+        (led.index, from.unwrap_or_default())
+    });
+    Fetching::new(topic, positions, max_bytes)
+}

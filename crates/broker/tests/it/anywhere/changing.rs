@@ -1,0 +1,151 @@
+//! Deleting records and fetching batches, wherever they lie.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Fetch, FetchError, FetchedPartition, GapReason, Start};
+use model::{NodeId, Offset, PartitionIndex, TopicName};
+use tokio::time::timeout;
+use wire::cursor::Cursor;
+
+use super::{LONG, led_by, peek, polled, say, spread};
+use crate::cluster::{ClusterNode, Hub};
+use crate::node::{at, eventually, offset};
+
+/// Three partitions on three nodes, with five records each of which the first two are deleted, each
+/// through another node than the one that leads it.
+async fn trimmed() -> (Arc<Hub>, Vec<ClusterNode>, TopicName) {
+    let (hub, nodes) = Hub::of(3).await;
+    let name = spread(&nodes, "t", 3).await;
+    for partition in 0..3 {
+        for number in 0..5 {
+            let text = format!("{partition} {number}");
+            say(&nodes[0].broker, &name, partition, &text).await;
+        }
+        let leader = nodes[0].broker.topic(&name).unwrap().partitions[partition as usize].leader;
+        let other = nodes.iter().find(|node| Some(node.id) != leader).unwrap();
+        let index = PartitionIndex(partition);
+        let left = other.broker.delete_records(&name, index, offset(2)).await;
+        let left = left.unwrap().held.unwrap();
+        assert_eq!((left.start.get(), left.end.get()), (2, 5));
+    }
+    (hub, nodes, name)
+}
+
+fn fetch(name: &TopicName, positions: &[(u32, u64)], min_bytes: usize, wait: Duration) -> Fetch {
+    let positions = positions.iter();
+    Fetch {
+        topic: name.clone(),
+        positions: positions
+            .map(|(index, at)| (PartitionIndex(*index), offset(*at)))
+            .collect(),
+        min_bytes,
+        max_bytes: 1 << 20,
+        wait,
+    }
+}
+
+/// Partition, how many batches, or why there are none.
+fn batches(part: &FetchedPartition) -> (u32, Result<usize, &'static str>) {
+    let batches = part.batches.as_ref();
+    (
+        part.index.0,
+        batches.map(Vec::len).map_err(FetchError::code),
+    )
+}
+
+#[tokio::test]
+async fn records_deleted_through_one_node_are_gone_for_all() {
+    let (_hub, nodes, name) = trimmed().await;
+    for node in &nodes {
+        let latest = node.broker.resolve(&name, &Start::Latest).await.unwrap();
+        let ends = (0..3).map(|partition| at(&latest, partition));
+        assert_eq!(ends.collect::<Vec<_>>(), [Some(5); 3]);
+        let early = node.broker.resolve(&name, &Start::Offset(offset(1))).await;
+        assert_eq!(early.unwrap_err().code(), "offset_out_of_range");
+
+        let zeros = (0..3).map(|partition| (PartitionIndex(partition), Offset::ZERO));
+        let from_zero = Start::Cursor(Cursor::new(latest.topic(), zeros));
+        let read = polled(node, peek(&name, from_zero)).await;
+        assert_eq!(read.records.len(), 9);
+        let gaps = read.gaps.iter();
+        let gaps: BTreeSet<_> = gaps
+            .map(|g| (g.partition.0, g.from.get(), g.to.get()))
+            .collect();
+        assert_eq!(gaps, BTreeSet::from([(0, 0, 2), (1, 0, 2), (2, 0, 2)]));
+        assert!(read.gaps.iter().all(|gap| gap.reason == GapReason::Deleted));
+
+        let index = PartitionIndex(0);
+        let beyond = node.broker.delete_records(&name, index, offset(6)).await;
+        let expected = FetchError::OutOfRange {
+            partition: index,
+            wanted: offset(6),
+            start: offset(2),
+            end: offset(5),
+        };
+        assert_eq!(beyond.unwrap_err(), expected);
+    }
+}
+
+#[tokio::test]
+async fn batches_are_fetched_through_any_node() {
+    let (hub, nodes, name) = trimmed().await;
+    let some = [(2, 2), (0, 4), (1, 0), (7, 0)];
+    for node in &nodes {
+        let parts = node
+            .broker
+            .fetch(fetch(&name, &some, 1, Duration::ZERO))
+            .await;
+        let parts = parts.unwrap();
+        let bounds = parts.iter().map(|part| (part.start.get(), part.end.get()));
+        assert_eq!(bounds.collect::<Vec<_>>(), [(2, 5), (2, 5), (2, 5), (0, 0)]);
+        let expected = [
+            (2, Ok(3)),
+            (0, Ok(1)),
+            (1, Err("offset_out_of_range")),
+            (7, Err("unknown_partition")),
+        ];
+        assert_eq!(parts.iter().map(batches).collect::<Vec<_>>(), expected);
+    }
+    hub.cut(NodeId(1), true);
+    let lost = led_by(&nodes[0].broker, &name, NodeId(1))[0];
+    let fetch = fetch(&name, &[(0, 2), (1, 2), (2, 2)], 1 << 20, LONG);
+    let parts = timeout(LONG, nodes[0].broker.fetch(fetch)).await.unwrap();
+    let expected = (0..3).map(|partition| match partition == lost {
+        true => (partition, Err("leader_unavailable")),
+        false => (partition, Ok(3)),
+    });
+    let parts = parts.unwrap();
+    assert_eq!(
+        parts.iter().map(batches).collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    let index = PartitionIndex(lost);
+    let refused = nodes[0]
+        .broker
+        .delete_records(&name, index, offset(3))
+        .await;
+    assert_eq!(refused.unwrap_err().code(), "leader_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_waits_for_enough_from_all_nodes() {
+    let (_hub, nodes) = Hub::of(3).await;
+    let name = spread(&nodes, "t", 3).await;
+    let waiting = {
+        let broker = nodes[0].broker.clone();
+        let fetch = fetch(&name, &[(0, 0), (1, 0), (2, 0)], 1_500, LONG);
+        tokio::spawn(async move { broker.fetch(fetch).await })
+    };
+    let long = "x".repeat(600);
+    for partition in 0..3 {
+        eventually("it waits", || nodes[0].broker.counters().polls_waiting > 0).await;
+        say(&nodes[1].broker, &name, partition, &long).await;
+    }
+    let parts = waiting.await.unwrap().unwrap();
+    let batches = parts
+        .iter()
+        .map(|part| part.batches.as_ref().unwrap().len());
+    assert_eq!(batches.sum::<usize>(), 3);
+}

@@ -1,0 +1,312 @@
+//! Several brokers in one process over one catalog: agreement is a lock, and a call is a function.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::seams::{
+    CallError, Cluster, ClusterError, ClusterOverview, OsEntropy, ProposeError, SystemClock,
+};
+use broker::{Broker, BrokerOptions};
+use bytes::Bytes;
+use catalog::{Addresses, Catalog, Command, Outcome, Registration};
+use futures_util::future::BoxFuture;
+use model::{BootId, ClusterId, NodeId, Site, StorageId, Timestamp};
+use parking_lot::Mutex;
+use seglog::Store;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::memory::MemoryStore;
+use crate::node::options;
+
+/// What all nodes agree on, and how they reach each other.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    catalog: Arc<Catalog>,
+    views: BTreeMap<NodeId, watch::Sender<Arc<Catalog>>>,
+    brokers: BTreeMap<NodeId, Broker>,
+    /// Nodes that nobody reaches, and that reach nobody.
+    cut: BTreeSet<NodeId>,
+    /// Nodes that learn what was agreed on only when they ask.
+    late: BTreeSet<NodeId>,
+    /// So many answers of a node are lost, after it has done what was asked.
+    lost_answers: BTreeMap<NodeId, usize>,
+    calls: usize,
+}
+
+/// The cluster as one of its nodes sees it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    me: NodeId,
+    hub: Arc<Hub>,
+}
+
+/// A node of the cluster.
+pub(crate) struct ClusterNode {
+    pub(crate) id: NodeId,
+    pub(crate) broker: Broker,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) dir: TempDir,
+}
+
+impl Hub {
+    /// A cluster of this name that has no nodes yet.
+    pub(crate) fn new(name: u8) -> Arc<Self> {
+        let mut catalog = Catalog::default();
+        let cluster = ClusterId::from_bytes([name; 16]);
+        catalog.apply(&Command::Found { cluster }).unwrap();
+        Arc::new(Self {
+            state: Mutex::new(State {
+                catalog: Arc::new(catalog),
+                views: BTreeMap::new(),
+                brokers: BTreeMap::new(),
+                cut: BTreeSet::new(),
+                late: BTreeSet::new(),
+                lost_answers: BTreeMap::new(),
+                calls: 0,
+            }),
+        })
+    }
+
+    /// A cluster of so many nodes, numbered from 0.
+    pub(crate) async fn of(nodes: u16) -> (Arc<Self>, Vec<ClusterNode>) {
+        let hub = Self::new(1);
+        (0..nodes).for_each(|id| hub.register(NodeId(id)));
+        let mut started = Vec::new();
+        for id in 0..nodes {
+            started.push(hub.start(NodeId(id), options()).await);
+        }
+        (hub, started)
+    }
+
+    pub(crate) fn register(&self, id: NodeId) {
+        let [low, high] = id.0.to_be_bytes();
+        let identity = [low, high, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+        let registration = Registration {
+            id: Some(id),
+            site: Site::EVERYWHERE,
+            storage: StorageId::from_bytes(identity),
+            boot: BootId::from_bytes(identity),
+            known_boots: Vec::new(),
+            addresses: Addresses {
+                peer: format!("node-{id}:7946"),
+                http: format!("node-{id}:7070"),
+            },
+            rack: None,
+            holder_is_alive: false,
+            at: Timestamp::from_millis(0).unwrap(),
+        };
+        self.agree(&Command::Register(registration)).unwrap();
+    }
+
+    /// The cluster as this node sees it.
+    pub(crate) fn member(self: &Arc<Self>, me: NodeId) -> Arc<dyn Cluster> {
+        let mut state = self.state.lock();
+        let newest = Arc::clone(&state.catalog);
+        state
+            .views
+            .entry(me)
+            .or_insert_with(|| watch::Sender::new(newest));
+        Arc::new(Member {
+            me,
+            hub: Arc::clone(self),
+        })
+    }
+
+    /// A broker of this node on an empty directory.
+    pub(crate) async fn start(self: &Arc<Self>, id: NodeId, options: BrokerOptions) -> ClusterNode {
+        let dir = tempfile::tempdir().unwrap();
+        self.start_on(id, dir, MemoryStore::new(), options)
+            .await
+            .unwrap()
+    }
+
+    /// A broker of this node on what is there.
+    pub(crate) async fn start_on(
+        self: &Arc<Self>,
+        id: NodeId,
+        dir: TempDir,
+        store: Arc<MemoryStore>,
+        options: BrokerOptions,
+    ) -> Result<ClusterNode, broker::OpenError> {
+        let broker = self.open(id, &dir, store.clone(), options).await?;
+        Ok(ClusterNode {
+            id,
+            broker,
+            store,
+            dir,
+        })
+    }
+
+    /// The same on any store.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        id: NodeId,
+        dir: &TempDir,
+        store: Arc<dyn Store>,
+        options: BrokerOptions,
+    ) -> Result<Broker, broker::OpenError> {
+        let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(OsEntropy));
+        let member = self.member(id);
+        let broker = Broker::open(dir.path(), store, member, options, clock, entropy).await?;
+        self.state.lock().brokers.insert(id, broker.clone());
+        Ok(broker)
+    }
+
+    /// What the cluster agrees on now.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.state.lock().catalog)
+    }
+
+    /// Nobody reaches this node any more, or everybody does again.
+    pub(crate) fn cut(&self, id: NodeId, is_cut: bool) {
+        let mut state = self.state.lock();
+        if is_cut {
+            state.cut.insert(id);
+        } else {
+            state.cut.remove(&id);
+            state.tell(id);
+        }
+    }
+
+    /// The node's process has ended.
+    pub(crate) fn forget(&self, id: NodeId) {
+        let mut state = self.state.lock();
+        state.brokers.remove(&id);
+        state.views.remove(&id);
+    }
+
+    /// From now on this node learns what was agreed on only when it asks, or at once again.
+    pub(crate) fn make_late(&self, id: NodeId, is_late: bool) {
+        let mut state = self.state.lock();
+        if is_late {
+            state.late.insert(id);
+        } else {
+            state.late.remove(&id);
+            state.tell(id);
+        }
+    }
+
+    /// The next answers of this node are lost, after it has done what was asked.
+    pub(crate) fn lose_answers(&self, id: NodeId, count: usize) {
+        self.state.lock().lost_answers.insert(id, count);
+    }
+
+    /// How often brokers have asked each other.
+    pub(crate) fn calls(&self) -> usize {
+        self.state.lock().calls
+    }
+
+    pub(crate) fn agree(&self, command: &Command) -> Result<Outcome, ProposeError> {
+        let mut state = self.state.lock();
+        let mut catalog = Catalog::clone(&state.catalog);
+        let outcome = catalog.apply(command)?;
+        state.catalog = Arc::new(catalog);
+        let ids: Vec<NodeId> = state.views.keys().copied().collect();
+        for id in ids {
+            if !state.cut.contains(&id) && !state.late.contains(&id) {
+                state.tell(id);
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+impl State {
+    fn tell(&mut self, id: NodeId) {
+        if let Some(view) = self.views.get(&id) {
+            view.send_replace(Arc::clone(&self.catalog));
+        }
+    }
+
+    /// Whom a call reaches.
+    fn reached(&mut self, from: NodeId, to: NodeId) -> Result<Broker, CallError> {
+        self.calls += 1;
+        let broker = self.brokers.get(&to).cloned();
+        let broker = broker.filter(|_| !self.cut.contains(&from) && !self.cut.contains(&to));
+        broker.ok_or_else(|| CallError::Unreachable(format!("node {to} is cut off")))
+    }
+
+    fn loses_answer(&mut self, of: NodeId) -> bool {
+        let left = self.lost_answers.entry(of).or_default();
+        let is_lost = *left > 0;
+        *left = left.saturating_sub(1);
+        is_lost
+    }
+}
+
+impl Member {
+    fn is_cut(&self) -> bool {
+        self.hub.state.lock().cut.contains(&self.me)
+    }
+}
+
+impl Cluster for Member {
+    fn me(&self) -> NodeId {
+        self.me
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.changes().borrow())
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.hub.state.lock().views[&self.me].subscribe()
+    }
+
+    fn fresh(&self) -> BoxFuture<'_, Result<Arc<Catalog>, ClusterError>> {
+        Box::pin(async {
+            if self.is_cut() {
+                return Err(ClusterError::Unavailable("cut off".to_owned()));
+            }
+            self.hub.state.lock().tell(self.me);
+            Ok(self.catalog())
+        })
+    }
+
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, ProposeError>> {
+        Box::pin(async move {
+            if self.is_cut() {
+                return Err(ProposeError::Unavailable("cut off".to_owned()));
+            }
+            let outcome = self.hub.agree(&command)?;
+            self.hub.state.lock().tell(self.me);
+            Ok(outcome)
+        })
+    }
+
+    fn call(
+        &self,
+        to: NodeId,
+        request: Bytes,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Bytes, CallError>> {
+        Box::pin(async move {
+            let broker = self.hub.state.lock().reached(self.me, to)?;
+            let answer = timeout(deadline, broker.serve_peer(self.me, request)).await;
+            if self.hub.state.lock().loses_answer(to) {
+                return Err(CallError::Broken("the answer is lost".to_owned()));
+            }
+            answer.map_err(|_| CallError::TimedOut)
+        })
+    }
+
+    fn overview(&self) -> ClusterOverview {
+        let catalog = self.catalog();
+        ClusterOverview {
+            cluster: catalog.cluster(),
+            me: self.me,
+            controller: None,
+            term: 1,
+            revision: catalog.revision(),
+            nodes: Vec::new(),
+        }
+    }
+}

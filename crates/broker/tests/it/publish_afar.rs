@@ -1,0 +1,204 @@
+//! Publishing through a node that does not lead the partition.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use broker::{Broker, NewTopic, Publish, PublishError, Receipt, Start, TopicSettings};
+use model::{LeaderEpoch, Mode, NodeId, PartitionIndex, Record, TopicName};
+use wire::BatchBuilder;
+
+use crate::cluster::{ClusterNode, Hub};
+use crate::idempotence::batch;
+use crate::node::{eventually, poll, record, texts, time, topic};
+
+/// Two nodes and a topic, with a partition that the second leads.
+struct Pair {
+    hub: std::sync::Arc<Hub>,
+    nodes: Vec<ClusterNode>,
+    name: TopicName,
+    theirs: PartitionIndex,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let (hub, nodes) = Hub::of(2).await;
+        let name = topic("t");
+        let new = NewTopic {
+            name: name.clone(),
+            partitions: Some(4),
+            replication_factor: None,
+            mode: Mode::Leader,
+            settings: TopicSettings::default(),
+        };
+        let made = nodes[0].broker.create_topic(new).await.unwrap();
+        let mut partitions = made.partitions.iter();
+        let theirs = partitions.find(|p| p.leader == Some(NodeId(1))).unwrap();
+        let theirs = theirs.index;
+        Self {
+            hub,
+            nodes,
+            name,
+            theirs,
+        }
+    }
+
+    /// The node that publishes.
+    fn here(&self) -> &Broker {
+        &self.nodes[0].broker
+    }
+
+    /// The node that leads.
+    fn there(&self) -> &ClusterNode {
+        &self.nodes[1]
+    }
+
+    async fn say(&self, texts: &[&str]) -> Result<Vec<Receipt>, PublishError> {
+        let publish = Publish {
+            topic: self.name.clone(),
+            partition: Some(self.theirs),
+            records: texts.iter().map(|text| record(text)).collect(),
+        };
+        self.here().publish(publish).await
+    }
+
+    /// What stands in the partition, as its leader says.
+    async fn written(&self) -> Vec<String> {
+        let poll = broker::Poll {
+            partitions: Some(vec![self.theirs]),
+            wait: Duration::ZERO,
+            ..poll(&self.name, Start::Earliest)
+        };
+        texts(&self.there().broker.poll(poll).await.unwrap().records)
+    }
+}
+
+#[tokio::test]
+async fn receipts_say_where_the_records_are() {
+    let pair = Pair::new().await;
+    pair.say(&["a"]).await.unwrap();
+    let receipts = pair.say(&["b", "c"]).await.unwrap();
+    let expected = |offset| Receipt {
+        mode: Mode::Leader,
+        partition: pair.theirs,
+        offset: crate::node::offset(offset),
+        leader_epoch: LeaderEpoch(0),
+        copies: 1,
+        timestamp: receipts[0].timestamp,
+        duplicate: false,
+    };
+    assert_eq!(receipts, [expected(1), expected(2)]);
+    assert_eq!(pair.written().await, ["a", "b", "c"]);
+    let too_large = "x".repeat(2 << 20);
+    let refused = pair.say(&[&too_large]).await.unwrap_err();
+    assert_eq!(refused.code(), "message_too_large");
+}
+
+#[tokio::test]
+async fn batches_keep_the_order_in_which_they_were_given() {
+    let pair = Pair::new().await;
+    pair.there().store.hold();
+    let calls = pair.hub.calls();
+    let mut appends = Vec::new();
+    for number in 0..200 {
+        let mut builder = BatchBuilder::new(time(1));
+        builder.push(&record(&number.to_string())).unwrap();
+        let built = builder.build().unwrap();
+        let mut append = Box::pin(pair.here().append(&pair.name, pair.theirs, built));
+        let first = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx).is_pending()));
+        assert!(first.await, "held");
+        tokio::task::yield_now().await;
+        appends.push(append);
+    }
+    let counters = pair.here().counters();
+    assert!(counters.bytes_in_flight > 0, "they count here");
+    pair.there().store.release();
+    for (number, append) in appends.into_iter().enumerate() {
+        assert_eq!(append.await.unwrap().offset.get(), number as u64);
+    }
+    let expected: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    assert_eq!(pair.written().await, expected);
+    assert!(pair.hub.calls() - calls < 10, "few calls carry many");
+    let in_flight =
+        || pair.here().counters().bytes_in_flight + pair.there().broker.counters().bytes_in_flight;
+    eventually("room is given back", || in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_gone_is_an_error_that_can_be_tried_again() {
+    let pair = Pair::new().await;
+    pair.hub.cut(NodeId(1), true);
+    let refused = pair.say(&["a"]).await.unwrap_err();
+    assert_eq!(refused.code(), "leader_unavailable");
+    assert_eq!(refused.fault(), broker::Fault::Busy);
+    pair.hub.cut(NodeId(1), false);
+    pair.say(&["b"]).await.unwrap();
+    assert_eq!(pair.written().await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_taken_for_a_refusal() {
+    let pair = Pair::new().await;
+    pair.hub.lose_answers(NodeId(1), 1);
+    let unknown = pair.say(&["a"]).await.unwrap_err();
+    assert_eq!(unknown.code(), "outcome_unknown");
+    assert_eq!(pair.written().await, ["a"], "it was not tried again");
+}
+
+#[tokio::test]
+async fn an_idempotent_batch_is_sent_again_and_written_once() {
+    let pair = Pair::new().await;
+    let grant = pair.here().new_producer().await.unwrap();
+    let append = async |base, text| {
+        let batch = batch(grant, 0, base, &[text]);
+        pair.here().append(&pair.name, pair.theirs, batch).await
+    };
+    pair.hub.lose_answers(NodeId(1), 1);
+    let receipt = append(0, "a").await.unwrap();
+    assert_eq!(receipt.offset.get(), 0);
+    append(1, "b").await.unwrap();
+    pair.hub.lose_answers(NodeId(1), 2);
+    let unknown = append(2, "c").await.unwrap_err();
+    assert_eq!(unknown.code(), "outcome_unknown");
+    let receipt = append(2, "c").await.unwrap();
+    assert!(receipt.duplicate, "the caller's own retry");
+    assert_eq!(pair.written().await, ["a", "b", "c"]);
+    let gap = append(9, "x").await.unwrap_err();
+    assert_eq!(gap.code(), "out_of_order_sequence");
+}
+
+#[tokio::test]
+async fn a_publish_that_is_partly_written_says_how_much() {
+    let pair = Pair::new().await;
+    // Keys spread the records over the partitions of both nodes.
+    let keyed = (0..64).map(|number: u32| Record {
+        key: Some(bytes::Bytes::copy_from_slice(&number.to_be_bytes())),
+        ..record("x")
+    });
+    let publish = Publish {
+        topic: pair.name.clone(),
+        partition: None,
+        records: keyed.collect(),
+    };
+    let receipts = pair.here().publish(publish.clone()).await.unwrap();
+    let mine = pair.here().topic(&pair.name).unwrap();
+    let is_mine = |p: PartitionIndex| mine.partitions[p.0 as usize].leader == Some(NodeId(0));
+    let here = receipts.iter().filter(|r| is_mine(r.partition)).count();
+    assert!(here > 0 && here < 64, "{here}");
+    pair.hub.cut(NodeId(1), true);
+    match pair.here().publish(publish).await.unwrap_err() {
+        PublishError::Partial {
+            acknowledged, of, ..
+        } => assert_eq!((acknowledged, of), (here, 64)),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_was_deleted_elsewhere_takes_nothing() {
+    let pair = Pair::new().await;
+    pair.hub.make_late(NodeId(0), true);
+    pair.there().broker.delete_topic(&pair.name).await.unwrap();
+    let refused = pair.say(&["a"]).await.unwrap_err();
+    assert_eq!(refused.code(), "unknown_topic");
+}
