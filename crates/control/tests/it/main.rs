@@ -1,0 +1,17 @@
+//! Whole controls of several nodes in one process, over a network in memory, on paused time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod agreement;
+mod chaos;
+mod hostile;
+mod identity;
+mod leadership;
+mod repeat;
+mod sqlite;
+mod voters;
+mod world;
