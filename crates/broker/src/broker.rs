@@ -223,6 +223,10 @@ impl Broker {
     pub fn overview(&self) -> ClusterOverview {
         self.inner.cluster.overview()
     }
+    /// The lowest id that another node could have.
+    pub fn free_id(&self) -> Option<NodeId> {
+        self.inner.free_id()
+    }
     /// Changes something about a node of the cluster.
     pub async fn change_node(&self, id: NodeId, change: NodeChange) -> Result<(), NodeError> {
         self.inner.change_node(id, change).await

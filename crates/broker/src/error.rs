@@ -323,7 +323,9 @@ codes!(NodeError {
 impl From<ProposeError> for NodeError {
     fn from(error: ProposeError) -> Self {
         match error {
-            ProposeError::Refused(Refusal::UnknownNode(id)) => Self::Unknown(id),
+            ProposeError::Refused(Refusal::UnknownNode(id) | Refusal::Removed(id)) => {
+                Self::Unknown(id)
+            }
             ProposeError::Refused(refusal) => Self::InUse(refusal),
             error @ ProposeError::Unavailable(_) => Self::Unavailable(error.to_string()),
         }

@@ -24,6 +24,13 @@ pub enum NodeChange {
 }
 
 impl Inner {
+    /// The lowest id that no node has or ever had, as far as this node knows.
+    pub(crate) fn free_id(&self) -> Option<NodeId> {
+        let catalog = self.cluster.catalog();
+        let is_free = |id: &NodeId| catalog.node(*id).is_none() && !catalog.is_removed(*id);
+        (0..=u16::MAX).map(NodeId).find(is_free)
+    }
+
     pub(crate) async fn change_node(
         &self,
         id: NodeId,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use broker::seams::{OsEntropy, SystemClock};
-use broker::{Broker, BrokerOptions};
+use broker::{Alone, Broker, BrokerOptions};
 use seglog::{LogOptions, LogStore, RealDisk};
 use tokio::net::TcpListener;
 
@@ -41,9 +41,11 @@ async fn main() -> Result<()> {
         topic_defaults: broker::TopicSettings::default(),
     };
     let clock = Arc::new(SystemClock::new());
+    let alone = Alone::open(data.path(), clock.clone(), Arc::new(OsEntropy)).await?;
     let broker = Broker::open(
         data.path(),
         Arc::new(store),
+        alone,
         options,
         clock,
         Arc::new(OsEntropy),
@@ -65,7 +67,7 @@ fn send(address: SocketAddr, bytes: usize) -> Result<()> {
     let block = line.repeat(LINES_PER_BLOCK);
     let blocks = (bytes / (1000 * LINES_PER_BLOCK)).max(1);
     let head = format!(
-        "POST /topics/t/records HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "POST /topics/t/records HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
         blocks * block.len()
     );

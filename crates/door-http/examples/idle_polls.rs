@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use broker::seams::{OsEntropy, SystemClock};
-use broker::{Broker, BrokerOptions, NewTopic, Publish, TopicSettings};
+use broker::{Alone, Broker, BrokerOptions, NewTopic, Publish, TopicSettings};
 use model::{Mode, Record};
 use seglog::{LogOptions, LogStore, RealDisk};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,7 +95,9 @@ async fn open(data: &std::path::Path) -> Result<Broker> {
         topic_defaults: TopicSettings::default(),
     };
     let clock = Arc::new(SystemClock::new());
-    let broker = Broker::open(data, Arc::new(store), options, clock, Arc::new(OsEntropy)).await?;
+    let (store, entropy) = (Arc::new(store), Arc::new(OsEntropy));
+    let alone = Alone::open(data, clock.clone(), entropy.clone()).await?;
+    let broker = Broker::open(data, store, alone, options, clock, entropy).await?;
     let topic = NewTopic {
         name: "t".parse()?,
         partitions: Some(1),

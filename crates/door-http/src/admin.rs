@@ -6,7 +6,8 @@ use model::{Offset, PartitionIndex};
 use serde::Deserialize;
 
 use crate::convert::{
-    changes, mode_name, new_topic, partition_answer, record_answer, topic_answer, topic_summary,
+    Places, changes, mode_name, new_topic, numbers, partition_answer, record_answer, topic_answer,
+    topic_summary,
 };
 use crate::door::Door;
 use crate::dto::{
@@ -44,7 +45,8 @@ pub(crate) async fn create(
             ..CreateTopicRequest::default()
         },
         None if query.partitions.is_none() && query.rf.is_none() && query.mode.is_none() => {
-            Json::from_request(request, &door).await?.0
+            let Json(request, _) = Json::from_request(request, &door).await?;
+            request
         }
         None => {
             return Err(Refusal::new(
@@ -54,12 +56,15 @@ pub(crate) async fn create(
         }
     };
     let topic = door.broker().create_topic(new_topic(&request)?).await?;
-    Ok(reply::json(StatusCode::CREATED, &topic_answer(&topic)))
+    Ok(reply::json(
+        StatusCode::CREATED,
+        &topic_answer(&topic, &places(&door)),
+    ))
 }
 
 /// `GET /admin/topics`, `GET /topics`
 pub(crate) async fn list(State(door): State<Door>, Query(NoQuery {}): Query<NoQuery>) -> Reply {
-    let topics = door.broker().topics();
+    let topics = door.broker().topics_detailed().await;
     reply::ok(&TopicsAnswer {
         topics: topics.iter().map(topic_summary).collect(),
     })
@@ -71,7 +76,8 @@ pub(crate) async fn describe(
     Topic(topic): Topic,
     Query(NoQuery {}): Query<NoQuery>,
 ) -> Reply {
-    reply::ok(&topic_answer(&door.broker().topic(&topic)?))
+    let topic = door.broker().topic_detailed(&topic).await?;
+    reply::ok(&topic_answer(&topic, &places(&door)))
 }
 
 /// `PATCH /admin/topics/{topic}`
@@ -79,13 +85,13 @@ pub(crate) async fn configure(
     State(door): State<Door>,
     Topic(topic): Topic,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<ConfigRequest>,
+    Json(request, _room): Json<ConfigRequest>,
 ) -> Reply {
     let topic = door
         .broker()
         .configure_topic(&topic, changes(&request))
         .await?;
-    reply::ok(&topic_answer(&topic))
+    reply::ok(&topic_answer(&topic, &places(&door)))
 }
 
 /// `DELETE /admin/topics/{topic}`
@@ -105,7 +111,7 @@ pub(crate) async fn delete_records(
     State(door): State<Door>,
     Topic(topic): Topic,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<DeleteRecordsRequest>,
+    Json(request, _room): Json<DeleteRecordsRequest>,
 ) -> Reply {
     let before = Offset::new(request.before)
         .ok_or_else(|| Refusal::new(Code::InvalidRequest, "'before' is past every offset"))?;
@@ -114,7 +120,7 @@ pub(crate) async fn delete_records(
         .broker()
         .delete_records(&topic, partition, before)
         .await?;
-    reply::ok(&partition_answer(&left))
+    reply::ok(&partition_answer(&left, &places(&door)))
 }
 
 /// `GET /topics/{topic}/last`
@@ -131,26 +137,32 @@ pub(crate) async fn last(
     })
 }
 
-/// `GET /replicas/{topic}`: today this node alone keeps every partition.
+/// `GET /replicas/{topic}`
 pub(crate) async fn replicas(
     State(door): State<Door>,
     Topic(topic): Topic,
     Query(NoQuery {}): Query<NoQuery>,
 ) -> Reply {
-    let topic = door.broker().topic(&topic)?;
-    let node = || door.options().node.clone();
+    let topic = door.broker().topic_detailed(&topic).await?;
+    let places = places(&door);
     let partitions = topic.partitions.iter().map(|partition| ReplicaAnswer {
         partition: partition.index.0,
-        leader: node(),
+        leader: partition.leader.map(|node| node.0),
+        leader_http: places.get(partition.leader),
         epoch: partition.leader_epoch.0,
-        replicas: vec![node()],
-        isr: vec![node()],
-        start: partition.start.get(),
-        high_watermark: partition.end.get(),
+        replicas: numbers(&partition.replicas),
+        isr: numbers(&partition.isr),
+        start: partition.held.map(|held| held.start.get()),
+        high_watermark: partition.held.map(|held| held.end.get()),
     });
     reply::ok(&ReplicasAnswer {
         topic: topic.name.to_string(),
         mode: mode_name(topic.mode),
         partitions: partitions.collect(),
     })
+}
+
+/// Where the leaders are.
+fn places(door: &Door) -> Places {
+    Places::of(door.broker().overview())
 }

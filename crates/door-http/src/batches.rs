@@ -74,8 +74,8 @@ pub(crate) async fn append(
     drop(parts);
     let id = query.topic_id.as_deref().map(topic_id).transpose()?;
     let limit = door.options().body_bytes_max.min(BATCH_BYTES_MAX);
-    let reader = BodyReader::new(body, door.options().body_timeout);
-    let batch = Batch::parse(reader.all(limit).await?).map_err(PublishError::from)?;
+    let (bytes, _room) = BodyReader::new(body, &door).all(limit).await?;
+    let batch = Batch::parse(bytes).map_err(PublishError::from)?;
     let batch = checked(batch).await?;
     let records = batch.header().record_count;
     let partition = PartitionIndex(query.partition);

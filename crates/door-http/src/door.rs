@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use broker::Broker;
@@ -8,6 +9,8 @@ use tokio::sync::watch;
 
 use crate::ServerOptions;
 use crate::error::{Code, Refusal};
+use crate::hosts::Hosts;
+use crate::input::Budget;
 use crate::metrics::Metrics;
 
 /// The door's shared state. Cheap to clone.
@@ -18,6 +21,9 @@ struct Shared {
     broker: Broker,
     options: ServerOptions,
     metrics: Metrics,
+    /// Memory for bodies.
+    budget: Budget,
+    hosts: Hosts,
     /// True once the door is closing: whoever waits gives up.
     closing: watch::Receiver<bool>,
 }
@@ -25,14 +31,18 @@ struct Shared {
 impl Door {
     pub(crate) fn new(
         broker: Broker,
+        address: SocketAddr,
         options: ServerOptions,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let metrics = Metrics::new(broker.clone());
+        let budget = Budget::new(options.bytes_in_flight_max, options.room_timeout);
+        let metrics = Metrics::new(broker.clone(), budget.clone());
         Self(Arc::new(Shared {
             broker,
+            hosts: Hosts::new(address, &options.hosts),
             options,
             metrics,
+            budget,
             closing,
         }))
     }
@@ -47,6 +57,16 @@ impl Door {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Memory for bodies.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// The names that the node may be called by.
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.0.hosts
     }
 
     /// Returns once the door is closing.

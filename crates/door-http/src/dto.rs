@@ -9,6 +9,8 @@
 
 mod admin;
 mod answers;
+mod brokers;
+mod cluster;
 mod headers;
 mod records;
 
@@ -18,6 +20,8 @@ pub use answers::{
     GroupAnswer, GroupCommitAnswer, GroupMemberAnswer, GroupsAnswer, HealthAnswer, PartitionAnswer,
     ReplicaAnswer, ReplicasAnswer, StatusAnswer, TopicAnswer, TopicSummary, TopicsAnswer,
 };
+pub use brokers::{BrokerEntry, BrokerMap};
+pub use cluster::{ClusterAnswer, NodeAnswer};
 pub use headers::{Base64, HeaderValue, Headers};
 pub use records::{
     BatchReceipt, BulkReceipt, CommitRequest, Encoding, GapAnswer, LastAnswer, PartitionReceipt,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use broker::{Fault, FetchError, GroupError, PublishError, TopicError};
+use broker::{Fault, FetchError, GroupError, NodeError, PublishError, TopicError};
 
 use crate::dto::{ErrorAnswer, ErrorBody};
 
@@ -52,6 +52,8 @@ door_codes! {
     InvalidRequest = "invalid_request", BAD_REQUEST;
     /// Not a name that a topic can have.
     InvalidTopicName = "invalid_topic_name", BAD_REQUEST;
+    /// Not the number of a node.
+    InvalidNode = "invalid_node_id", BAD_REQUEST;
     /// Not a cursor, or a damaged one.
     InvalidCursor = "invalid_cursor", BAD_REQUEST;
     /// Not a place to begin.
@@ -66,12 +68,16 @@ door_codes! {
     BodyBroken = "body_incomplete", BAD_REQUEST;
     /// The page that sent this belongs to another site.
     CrossOrigin = "cross_origin", FORBIDDEN;
+    /// The node is called by a name that is not its own.
+    ForbiddenHost = "forbidden_host", FORBIDDEN;
     /// The route wants a WebSocket handshake.
     NotAWebSocket = "websocket_required", UPGRADE_REQUIRED;
     /// The node is going down.
     ShuttingDown = "shutting_down", SERVICE_UNAVAILABLE;
     /// The door holds as many connections as it can.
     TooManyConnections = "too_many_connections", SERVICE_UNAVAILABLE;
+    /// The node holds as many bytes of requests as it can.
+    Busy = "busy", SERVICE_UNAVAILABLE;
     /// A fault of the node.
     Internal = "internal_error", INTERNAL_SERVER_ERROR;
 }
@@ -142,6 +148,12 @@ impl IntoResponse for Refusal {
 
 impl From<TopicError> for Refusal {
     fn from(error: TopicError) -> Self {
+        Self::of_broker(error.fault(), error.code(), error.to_string())
+    }
+}
+
+impl From<NodeError> for Refusal {
+    fn from(error: NodeError) -> Self {
         Self::of_broker(error.fault(), error.code(), error.to_string())
     }
 }

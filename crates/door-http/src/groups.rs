@@ -19,7 +19,7 @@ use crate::route::NoQuery;
 pub(crate) async fn subscribe(
     State(door): State<Door>,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<SubscribeRequest>,
+    Json(request, _room): Json<SubscribeRequest>,
 ) -> Reply {
     let names = match (&request.topic, request.topics.as_slice()) {
         (Some(topic), []) => std::slice::from_ref(topic),
@@ -54,7 +54,7 @@ pub(crate) async fn subscribe(
 pub(crate) async fn unsubscribe(
     State(door): State<Door>,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<UnsubscribeRequest>,
+    Json(request, _room): Json<UnsubscribeRequest>,
 ) -> Reply {
     door.broker()
         .group_unsubscribe(&request.group, &request.consumer)
@@ -69,7 +69,7 @@ pub(crate) async fn unsubscribe(
 pub(crate) async fn commit(
     State(door): State<Door>,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<CommitRequest>,
+    Json(request, _room): Json<CommitRequest>,
 ) -> Reply {
     let commit = Commit {
         group: request.group.clone(),
@@ -115,7 +115,7 @@ pub(crate) async fn reset(
     State(door): State<Door>,
     Param(group): Param,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<ResetRequest>,
+    Json(request, _room): Json<ResetRequest>,
 ) -> Reply {
     let topic = topic_name(&request.topic)?;
     let start = parse_from(&request.from)?;

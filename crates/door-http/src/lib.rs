@@ -7,14 +7,18 @@
 
 mod admin;
 mod batches;
+mod brokers;
 mod convert;
+mod discovery;
 mod door;
 pub mod dto;
 mod error;
 mod follow;
 mod groups;
+mod hosts;
 mod input;
 mod metrics;
+mod nodes;
 mod poll;
 mod publish;
 mod reply;
@@ -24,4 +28,6 @@ mod status;
 mod stream;
 mod ws;
 
+pub use brokers::BrokerMapListener;
+pub use discovery::{Registry, RegistryError, serve_discovery};
 pub use serve::{ServerOptions, serve};

@@ -1,5 +1,7 @@
 //! `GET /metrics`: counters of the broker and of this door in the Prometheus text format.
 
+mod cluster;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 use crate::door::Door;
 use crate::error::{Code, Refusal};
-use crate::input::Query;
+use crate::input::{Budget, Query};
 use crate::reply::{self, Reply};
 use crate::route::NoQuery;
 
@@ -45,13 +47,15 @@ struct RequestLabels {
 }
 
 impl Metrics {
-    pub(crate) fn new(broker: Broker) -> Self {
+    pub(crate) fn new(broker: Broker, budget: Budget) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
         let connections = Arc::new(AtomicU64::new(0));
         let mut registry = Registry::with_prefix("hark");
         registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register_collector(Box::new(cluster::Cluster(broker.clone())));
         registry.register_collector(Box::new(Node {
             broker,
+            budget,
             connections: Arc::clone(&connections),
         }));
         Self {
@@ -87,6 +91,7 @@ impl Metrics {
 /// The broker's own figures, read when the page is asked for.
 struct Node {
     broker: Broker,
+    budget: Budget,
     connections: Arc<AtomicU64>,
 }
 
@@ -108,7 +113,7 @@ type Figure = (&'static str, &'static str, u64);
 
 impl Node {
     /// What only grows.
-    fn totals(&self) -> [Figure; 6] {
+    fn totals(&self) -> [Figure; 9] {
         let c = self.broker.counters();
         [
             (
@@ -137,11 +142,26 @@ impl Node {
                 c.bytes_delivered,
             ),
             ("commits", "Group commits acknowledged", c.commits),
+            (
+                "calls_sent",
+                "Questions to other nodes, for what they lead",
+                c.calls_sent,
+            ),
+            (
+                "calls_failed",
+                "Questions to other nodes without an answer",
+                c.calls_failed,
+            ),
+            (
+                "calls_answered",
+                "Questions of other nodes answered",
+                c.calls_answered,
+            ),
         ]
     }
 
     /// What holds at this moment.
-    fn now(&self) -> [Figure; 8] {
+    fn now(&self) -> [Figure; 10] {
         let (c, status) = (self.broker.counters(), self.broker.status());
         let connections = self.connections.load(Ordering::Relaxed);
         let is_well = u64::from(status.health == Health::Ok);
@@ -157,13 +177,31 @@ impl Node {
                 c.bytes_in_flight,
             ),
             ("http_connections", "Connections open", connections),
-            ("topics", "Topics that users made", status.topics as u64),
+            (
+                "http_body_bytes",
+                "Bytes of bodies that are being read and served",
+                self.budget.used() as u64,
+            ),
+            (
+                "topics",
+                "Topics that users made, in the cluster",
+                status.topics as u64,
+            ),
             (
                 "partitions",
-                "Partitions of users' topics",
+                "Partitions of users' topics, in the cluster",
                 status.partitions as u64,
             ),
-            ("groups", "Groups", status.groups as u64),
+            (
+                "partitions_led",
+                "Partitions of users' topics that this node leads",
+                status.partitions_led as u64,
+            ),
+            (
+                "groups",
+                "Groups that this node coordinates",
+                status.groups as u64,
+            ),
             (
                 "uptime_seconds",
                 "Seconds since the start",

@@ -33,7 +33,7 @@ const NDJSON: [&str; 4] = [
 pub(crate) async fn publish(
     State(door): State<Door>,
     Query(NoQuery {}): Query<NoQuery>,
-    Json(request): Json<PublishRequest>,
+    Json(request, _room): Json<PublishRequest>,
 ) -> Reply {
     let topic = topic_name(&request.topic)?;
     let partition = request.partition.map(PartitionIndex);
@@ -60,7 +60,7 @@ pub(crate) async fn records(
     refuse_encoded(&parts.headers)?;
     let is_many = media_type(&parts.headers).is_some_and(|media| NDJSON.contains(&media.as_str()));
     drop(parts);
-    let reader = BodyReader::new(body, door.options().body_timeout);
+    let reader = BodyReader::new(body, &door);
     let partition = query.partition.map(PartitionIndex);
     if is_many {
         if query.key.is_some() {
@@ -69,9 +69,10 @@ pub(crate) async fn records(
         }
         return Box::pin(bulk::publish_lines(&door, topic, partition, reader)).await;
     }
+    let (value, _room) = reader.all(door.options().body_bytes_max).await?;
     let record = Record {
         key: query.key.map(Into::into),
-        value: Some(reader.all(door.options().body_bytes_max).await?),
+        value: Some(value),
         ..Record::default()
     };
     reply::ok(&publish_one(&door, topic, partition, record).await?)

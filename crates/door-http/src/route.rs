@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use crate::door::Door;
 use crate::error::{Code, Refusal};
+use crate::hosts::Hosts;
 use crate::input::{check_path, check_query};
-use crate::{admin, batches, groups, metrics, poll, publish, status, stream, ws};
+use crate::{admin, batches, brokers, groups, metrics, nodes, poll, publish, status, stream, ws};
 
 /// One method of one path.
 pub(crate) struct Route {
@@ -50,7 +51,17 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/admin/groups/{group}/reset", || {
         post(groups::reset)
     }),
+    route("GET", "/admin/nodes", || get(nodes::list)),
+    route("DELETE", "/admin/nodes/{node}", || delete(nodes::remove)),
+    route("POST", "/admin/nodes/{node}/drain", || post(nodes::drain)),
+    route("POST", "/admin/nodes/{node}/activate", || {
+        post(nodes::activate)
+    }),
+    route("POST", "/admin/nodes/{node}/replace", || {
+        post(nodes::replace)
+    }),
     route("GET", "/replicas/{topic}", || get(admin::replicas)),
+    route("POST", "/internal/brokers", || post(brokers::receive)),
     route("GET", "/status", || get(status::status)),
     route("GET", "/metrics", || get(metrics::metrics)),
     route("GET", "/healthz", || get(status::healthz)),
@@ -100,7 +111,8 @@ pub(crate) fn router(door: Door) -> Router {
 }
 
 /// What holds for every request: refuses what no route may see.
-pub(crate) fn check(request: &Parts) -> Result<(), Refusal> {
+pub(crate) fn check(request: &Parts, hosts: &Hosts) -> Result<(), Refusal> {
+    hosts.check(request)?;
     check_path(&request.uri)?;
     check_query(&request.uri)?;
     check_site(&request.headers)

@@ -8,10 +8,13 @@ use std::io as std_io;
 use std::time::Duration;
 
 use broker::Broker;
-use model::limits::{HTTP_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEADER_TIMEOUT};
+use model::limits::{
+    HTTP_BODY_BYTES_MAX, HTTP_BYTES_IN_FLIGHT_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEADER_TIMEOUT,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::BrokerMapListener;
 use crate::door::Door;
 use crate::route::router;
 
@@ -38,6 +41,15 @@ pub struct ServerOptions {
     pub body_bytes_max: usize,
     /// Most connections at once, 1 or more.
     pub connections_max: usize,
+    /// Bytes of bodies read and served at once.
+    pub bytes_in_flight_max: usize,
+    /// How long a request waits for room among them.
+    pub room_timeout: Duration,
+    /// Names by which clients call the node, besides `localhost` and the addresses of this machine.
+    /// A node that listens for other machines takes every name.
+    pub hosts: Vec<String>,
+    /// Who wants to know of the map that a discovery service pushes.
+    pub on_broker_map: Option<BrokerMapListener>,
 }
 
 impl Default for ServerOptions {
@@ -52,6 +64,10 @@ impl Default for ServerOptions {
             drain_timeout: Duration::from_secs(10),
             body_bytes_max: HTTP_BODY_BYTES_MAX,
             connections_max: HTTP_CONNECTIONS_MAX,
+            bytes_in_flight_max: HTTP_BYTES_IN_FLIGHT_MAX,
+            room_timeout: Duration::from_secs(10),
+            hosts: Vec::new(),
+            on_broker_map: None,
         }
     }
 }
@@ -69,10 +85,11 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: impl Future<Output = ()>,
 ) -> std_io::Result<()> {
-    tracing::info!(address = %listener.local_addr()?, "the HTTP door is open");
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "the HTTP door is open");
     let (close, closing) = watch::channel(false);
     let drain_timeout = options.drain_timeout;
-    let door = Door::new(broker, options, closing);
+    let door = Door::new(broker, address, options, closing);
     let mut acceptor = accept::Acceptor::new(listener, door.clone(), router(door));
     tokio::select! {
         () = acceptor.run() => {}

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use broker::{Counters, Health};
 
+use crate::convert::cluster_answer;
 use crate::door::Door;
 use crate::dto::{CountersAnswer, HealthAnswer, StatusAnswer};
 use crate::error::Refusal;
@@ -31,9 +32,11 @@ pub(crate) async fn status(State(door): State<Door>, Query(NoQuery {}): Query<No
         uptime_ms: u64::try_from(status.uptime.as_millis()).unwrap_or(u64::MAX),
         topics: status.topics as u64,
         partitions: status.partitions as u64,
+        partitions_led: status.partitions_led as u64,
         groups: status.groups as u64,
         connections: door.metrics().connections(),
         counters: counters(door.broker().counters()),
+        cluster: cluster_answer(door.broker()),
     })
 }
 
@@ -96,5 +99,8 @@ const fn counters(counters: Counters) -> CountersAnswer {
         polls_waiting: counters.polls_waiting,
         bytes_in_flight: counters.bytes_in_flight,
         commits: counters.commits,
+        calls_sent: counters.calls_sent,
+        calls_failed: counters.calls_failed,
+        calls_answered: counters.calls_answered,
     }
 }

@@ -28,6 +28,13 @@ pub(crate) fn command_short_of_files(open_files_max: u32) -> Command {
     without_settings(shell)
 }
 
+/// The same for a process in a network namespace.
+pub(crate) fn command_in_namespace(namespace: &str) -> Command {
+    let mut ip = Command::new("ip");
+    ip.args(["netns", "exec", namespace]).arg(hark());
+    without_settings(ip)
+}
+
 fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HARK_") {

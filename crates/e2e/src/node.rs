@@ -1,15 +1,14 @@
 //! One node as a real process.
 
-use std::fs::File;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tempfile::TempDir;
 
 use crate::binary::{command, command_short_of_files};
+use crate::port::free_port;
+use crate::process::Process;
 
 /// How long a node may take to answer after its start.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,7 +20,7 @@ pub struct Node {
     port: u16,
     options: Vec<String>,
     open_files_max: Option<u32>,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Node {
@@ -36,7 +35,7 @@ impl Node {
     }
 
     async fn start_with(options: &[&str], open_files_max: Option<u32>) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let data = tempfile::tempdir()?;
         let mut node = Self {
@@ -66,40 +65,30 @@ impl Node {
     pub fn is_running(&mut self) -> bool {
         self.process
             .as_mut()
-            .is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+            .is_some_and(|process| process.ended().is_none())
     }
 
     /// Ends the process at once, as a crash would: SIGKILL.
-    pub fn kill(&mut self) -> io::Result<()> {
-        if let Some(mut process) = self.process.take() {
-            process.kill()?;
-            process.wait()?;
-        }
-        Ok(())
+    pub fn kill(&mut self) -> Result<()> {
+        self.process
+            .take()
+            .map_or(Ok(()), |mut process| process.kill())
     }
 
     /// Starts the process (again) on the same data and port, and waits until it is ready.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        let said = File::options()
-            .create(true)
-            .append(true)
-            .open(self.data.path().join("said"))?;
         let mut serve = self
             .open_files_max
             .map_or_else(command, command_short_of_files);
-        let process = serve
+        serve
             .arg("serve")
             .arg("--data")
             .arg(self.data.path().join("node"))
             .args(["--http", &format!("127.0.0.1:{}", self.port)])
-            .args(&self.options)
-            .stdin(Stdio::null())
-            .stdout(said.try_clone()?)
-            .stderr(said)
-            .spawn()
-            .context("start hark serve")?;
-        self.process = Some(process);
+            .args(&self.options);
+        let said = self.data.path().join("said");
+        self.process = Some(Process::start(&mut serve, &said)?);
         self.ready().await
     }
 
@@ -107,11 +96,7 @@ impl Node {
         let started = Instant::now();
         let url = format!("{}/readyz", self.url());
         loop {
-            if let Some(status) = self
-                .process
-                .as_mut()
-                .and_then(|p| p.try_wait().ok().flatten())
-            {
+            if let Some(status) = self.process.as_mut().and_then(Process::ended) {
                 bail!("the node ended with {status}: {}", self.said());
             }
             if reqwest::get(&url)
@@ -134,12 +119,5 @@ impl Node {
     #[must_use]
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.data.path().join("said")).unwrap_or_default()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // The process may have ended already; there is nobody left to tell.
-        drop(self.kill());
     }
 }

@@ -1,22 +1,32 @@
-//! Puts a node together from its parts: disk, keys, storage engine, broker, door.
+//! Puts a node together from its parts: addresses, disk, control, connections, gossip, storage engine,
+//! broker, door. [`node`] is the list of parts; [`wiring`] is what joins them.
 
 mod banner;
+mod chores;
 mod engine;
+mod entering;
+pub(crate) mod finding;
 mod node;
+mod wiring;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::broker::seams::{OsEntropy, SystemClock};
-use ::broker::{Broker, BrokerOptions};
-use seglog::Sealer;
+use ::broker::seams::{Cluster, OsEntropy, SystemClock};
+use ::broker::{Alone, Broker, BrokerOptions};
+use model::{NodeId, Site};
+use seglog::disk::RealDisk;
+use seglog::{Sealer, Store};
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 pub(crate) use banner::Banner;
 pub(crate) use engine::Engine;
 pub(crate) use node::start;
+
+use finding::PeerAddress;
 
 use crate::exit::{Exit, Failure, Outcome, While as _};
 
@@ -30,14 +40,43 @@ pub(crate) struct NodePlan {
     pub data: PathBuf,
     /// Where the HTTP door is.
     pub http: SocketAddr,
+    /// Names by which clients may call it.
+    pub hosts: Vec<String>,
     /// What keeps the records.
     pub engine: Engine,
     /// Its name.
     pub name: String,
     /// Whether records are encrypted at rest, and with what.
     pub keys: Keys,
+    /// Who it is among other nodes, and how it finds them.
+    pub cluster: ClusterPlan,
     /// How the broker behaves.
     pub broker: BrokerOptions,
+}
+
+/// Who a node is to be among others, and how it finds them.
+#[derive(Debug)]
+pub(crate) struct ClusterPlan {
+    /// The id that it was told to have.
+    pub wanted: Option<NodeId>,
+    /// Where it may be given one.
+    pub site: Site,
+    /// Others, as written.
+    pub peers: Vec<PeerAddress>,
+    /// The URL of a service that knows others.
+    pub discovery: Option<String>,
+    /// Whether it founds a cluster without waiting for silent peers.
+    pub bootstrap: bool,
+    /// Where it listens for others.
+    pub bind: SocketAddr,
+    /// Whether another port will do when that one is taken: nobody chose it.
+    pub takes_any_port: bool,
+    /// The host under which it is reached, unless that is where it listens.
+    pub advertise: Option<String>,
+    /// What breaks together with it.
+    pub rack: Option<String>,
+    /// Where its certificate and the cluster key are.
+    pub directory: Option<PathBuf>,
 }
 
 /// Where the keys for encryption at rest come from.
@@ -52,26 +91,37 @@ pub(crate) enum Keys {
 
 /// Makes the data directory, so that the log has a place before anything is opened.
 pub(crate) fn make_directory(plan: &NodePlan) -> Outcome {
-    engine::make_directory(&plan.data)
+    engine::directory(&plan.data).map(drop)
 }
 
-/// A broker on its storage, without doors.
+/// A broker on its storage that belongs to no cluster, without doors: for measurements.
 pub(crate) async fn broker(plan: &NodePlan) -> Outcome<Broker> {
-    let sealer = plan.keys.load()?.map(Arc::new);
+    let clock = SystemClock::new();
+    let disk = engine::directory(&plan.data)?;
+    let store = recover(plan, disk).await.while_doing("open the store")??;
+    let alone = Alone::open(&plan.data, Arc::new(clock), Arc::new(OsEntropy)).await;
+    open_broker(plan, store, alone.map_err(refused)?, clock).await
+}
+
+/// Opens the store in a thread of its own: recovery reads for as long as it must.
+fn recover(plan: &NodePlan, disk: Arc<RealDisk>) -> JoinHandle<Outcome<Arc<dyn Store>>> {
     let (data, engine) = (plan.data.clone(), plan.engine);
-    // Recovery reads for as long as it must; the runtime's own threads stay free.
-    let store = tokio::task::spawn_blocking(move || engine::open(engine, &data, sealer));
-    let store = store.await.while_doing("open the store")??;
-    let clock = Arc::new(SystemClock::new());
-    Broker::open(
-        &plan.data,
-        store,
-        plan.broker.clone(),
-        clock,
-        Arc::new(OsEntropy),
-    )
-    .await
-    .map_err(refused)
+    let sealer = plan.keys.load();
+    tokio::task::spawn_blocking(move || engine::open(engine, &data, disk, sealer?.map(Arc::new)))
+}
+
+/// The broker on its store, in its cluster.
+async fn open_broker(
+    plan: &NodePlan,
+    store: Arc<dyn Store>,
+    cluster: Arc<dyn Cluster>,
+    clock: SystemClock,
+) -> Outcome<Broker> {
+    let options = plan.broker.clone();
+    let (clock, entropy) = (Arc::new(clock), Arc::new(OsEntropy));
+    Broker::open(&plan.data, store, cluster, options, clock, entropy)
+        .await
+        .map_err(refused)
 }
 
 impl Keys {

@@ -4,6 +4,7 @@
 //! goes into a fresh directory that is removed at the end.
 
 mod child;
+mod cluster;
 mod connection;
 mod consume;
 mod http;
@@ -77,6 +78,8 @@ enum What {
     Idle(idle::IdleArgs),
     /// Start a node on a large log, after a clean end and after a kill.
     Start(start::StartArgs),
+    /// Form clusters of nodes of this machine, make topics, kill nodes, and leave them alone.
+    Cluster(cluster::ClusterArgs),
     /// All of them, with their default sizes.
     All,
 }
@@ -132,6 +135,7 @@ async fn measure(args: &BenchArgs, settings: &Settings) -> Outcome<Report> {
         What::Partitions(args) => partitions::run(&mut session, args).await?,
         What::Idle(args) => idle::run(&mut session, args).await?,
         What::Start(args) => start::run(&mut session, args).await?,
+        What::Cluster(args) => cluster::run(&mut session, args).await?,
         What::All => all(&mut session).await?,
     }
     Ok(session.report)
@@ -144,7 +148,8 @@ async fn all(session: &mut Session) -> Outcome {
     http::run(session, &defaults()?).await?;
     latency::run(session, &defaults()?).await?;
     idle::run(session, &defaults()?).await?;
-    start::run(session, &defaults()?).await
+    start::run(session, &defaults()?).await?;
+    cluster::run(session, &defaults()?).await
 }
 
 /// The arguments of a measurement as they are when none is given.

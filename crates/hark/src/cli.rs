@@ -1,13 +1,13 @@
 //! The command line.
 //!
-//! Every option has a variable of the environment, `HARK_…`, written beside it. Only `--yes` has
-//! none: a confirmation that was given yesterday is no confirmation.
+//! Every option has a variable of the environment, `HARK_…`, written beside it. Only `--yes` and
+//! `--lose-partitions` have none: a confirmation that was given yesterday is no confirmation.
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bench;
-use crate::commands::{completions, group, publish, serve, subscribe, topic};
+use crate::commands::{completions, discovery, group, init, local, node, publish, serve, subscribe, topic};
 use crate::config::CommonOptions;
 use crate::exit::{CODES_HELP, Outcome};
 
@@ -27,7 +27,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a node.
-    Serve(serve::ServeOptions),
+    Serve(Box<serve::ServeOptions>),
+    /// Make the certificates and the key that protect a cluster.
+    Init(init::InitArgs),
+    /// Run the service through which nodes find each other.
+    Discovery(discovery::DiscoveryArgs),
     /// Make, list, describe, change and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -38,8 +42,14 @@ pub(crate) enum Command {
     /// List, describe, reset and delete consumer groups.
     #[command(subcommand)]
     Group(group::GroupCommand),
-    /// Show how the node is.
+    /// List, add, drain, replace and remove nodes of the cluster.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// Show how a node is, and the cluster as it sees it.
     Status,
+    /// Run a cluster of real nodes on this machine, for trying things out.
+    #[command(subcommand)]
+    Local(local::LocalCommand),
     /// Measure Hark beside the limits of this machine.
     Bench(bench::BenchArgs),
     /// Print the completion script of a shell.
@@ -78,7 +88,7 @@ mod tests {
     fn visit(command: &clap::Command, nameless: &mut Vec<String>) {
         for option in command.get_arguments() {
             let long = option.get_long().unwrap_or_default();
-            let exempt = option.is_positional() || ["help", "version", "yes"].contains(&long);
+            let exempt = option.is_positional() || ["help", "version", "yes", "lose-partitions"].contains(&long);
             let named = option
                 .get_env()
                 .is_some_and(|name| name.to_str().unwrap().starts_with("HARK_"));

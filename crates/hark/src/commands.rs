@@ -1,12 +1,18 @@
 //! One file per command.
 
 pub(crate) mod completions;
+pub(crate) mod discovery;
 pub(crate) mod group;
+pub(crate) mod init;
+pub(crate) mod local;
+pub(crate) mod node;
 pub(crate) mod publish;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod subscribe;
 pub(crate) mod topic;
+
+mod stop;
 
 use std::future::Future;
 
@@ -31,12 +37,16 @@ pub(crate) struct Context {
 /// Runs a command to its end.
 pub(crate) fn run(command: Command, settings: Settings) -> Outcome {
     match command {
-        Command::Serve(options) => serve::run(options, settings),
+        Command::Serve(options) => serve::run(*options, settings),
+        Command::Init(args) => init::run(args, &settings),
+        Command::Discovery(args) => discovery::run(args, &settings),
         Command::Topic(command) => with_client(&settings, |context| topic::run(command, context)),
         Command::Pub(args) => with_client(&settings, |context| publish::run(args, context)),
         Command::Sub(args) => with_client(&settings, |context| subscribe::run(args, context)),
         Command::Group(command) => with_client(&settings, |context| group::run(command, context)),
+        Command::Node(command) => with_client(&settings, |context| node::run(command, context)),
         Command::Status => with_client(&settings, status::run),
+        Command::Local(command) => local::run(command, &settings),
         Command::Bench(args) => bench::run(args, &settings),
         Command::Completions(args) => completions::run(&args),
     }

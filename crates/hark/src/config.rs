@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::commands::serve::ServeOptions;
 use crate::exit::{Failure, Outcome};
@@ -32,10 +32,17 @@ pub(crate) struct CommonOptions {
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct ClientOptions {
-    /// Server to talk to; several, separated by commas, are tried in turn
-    /// [default: http://127.0.0.1:7070].
-    #[arg(long, global = true, env = "HARK_SERVER", value_name = "URL")]
-    pub server: Option<String>,
+    /// Server to talk to; several, separated by commas or given one by one, are tried in turn, and
+    /// the others of their cluster after them [default: http://127.0.0.1:7070].
+    #[arg(
+        long,
+        global = true,
+        env = "HARK_SERVER",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "one_or_many")]
+    pub server: Vec<String>,
     /// How to show the answer [default: table].
     #[arg(long, global = true, env = "HARK_OUTPUT", value_name = "FORMAT")]
     pub output: Option<Format>,
@@ -72,9 +79,9 @@ impl Settings {
             .map(ConfigFile::read)
             .transpose()?
             .unwrap_or_default();
-        let given = common.client.server;
+        let given = joined(&common.client.server);
         let server_on_command_line = given.clone().filter(|_| common.names_server);
-        let server = given.or(file.client.server);
+        let server = given.or_else(|| joined(&file.client.server));
         Ok(Self {
             serve: file.serve,
             server: server.unwrap_or_else(|| SERVER_DEFAULT.to_owned()),
@@ -86,6 +93,25 @@ impl Settings {
                 .unwrap_or_default(),
         })
     }
+}
+
+/// Several servers as one text; none as nothing.
+fn joined(servers: &[String]) -> Option<String> {
+    (!servers.is_empty()).then(|| servers.join(","))
+}
+
+/// `"a,b"`, or `["a", "b"]`.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a server is a text, several are a list of texts")]
+    enum Servers {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Servers::deserialize(deserializer)? {
+        Servers::One(server) => vec![server],
+        Servers::Many(servers) => servers,
+    })
 }
 
 impl ConfigFile {
@@ -133,7 +159,7 @@ mod tests {
     fn options_come_before_the_file_and_the_file_before_defaults() {
         let file = "[client]\nserver = 'http://file:1'\noutput = 'json'\n";
         let given = ClientOptions {
-            server: Some("http://option:1".into()),
+            server: vec!["http://option:1".into()],
             output: None,
         };
         let settings = load(file, given).unwrap();
@@ -168,6 +194,6 @@ mod tests {
               |
             2 | retnetion = '7d'
               | ^^^^^^^^^
-            unknown field `retnetion`, expected one of `data`, `http`, `store`, `node-name`, `encryption-key-file`, `no-auto-create-topics`, `default-partitions`, `retention`, `retention-bytes`, `segment-bytes`, `max-message-bytes`, `retention-interval`, `commit-retention`, `rebalance-delay`, `log-level`"#]].assert_eq(after_path);
+            unknown field `retnetion`, expected one of `data`, `http`, `allow-host`, `store`, `node-name`, `encryption-key-file`, `no-auto-create-topics`, `default-partitions`, `retention`, `retention-bytes`, `segment-bytes`, `max-message-bytes`, `retention-interval`, `commit-retention`, `rebalance-delay`, `id`, `site`, `peers`, `peers-file`, `discovery`, `bootstrap`, `peer-address`, `advertise`, `rack`, `cluster-dir`, `log-level`"#]].assert_eq(after_path);
     }
 }

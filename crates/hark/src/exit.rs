@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// No server answered.
     Unreachable = 3,
-    /// The topic, partition or group does not exist.
+    /// The topic, partition, group or node does not exist.
     NotFound = 4,
     /// Refused: it clashes with what is there, or it can never be taken as it is.
     Refused = 5,
@@ -37,7 +37,7 @@ Exit codes:
     1  failed
     2  the command line cannot be understood
     3  no server answered
-    4  the topic, partition or group does not exist
+    4  the topic, partition, group or node does not exist
     5  refused: a conflict, or a request that can never be taken as it is
     6  the server cannot now (disk full, limit reached); try again later
     7  the time given with --timeout ran out first

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -22,7 +22,7 @@ const LINES_WAITING_MAX: usize = 4096;
 /// Sends log lines to standard error and to `logs/<node>.log` under `data`. The guard writes the
 /// last lines when it is dropped.
 pub(crate) fn start(data: &Path, node: &str, level: &str) -> Outcome<WorkerGuard> {
-    let filter = || level.parse::<EnvFilter>();
+    let filter = || filter(level);
     let wrong = |error| Failure::config(format!("log-level '{level}': {error}"));
     let directory = data.join("logs");
     fs::create_dir_all(&directory).while_doing(format_args!("make {}", directory.display()))?;
@@ -49,6 +49,15 @@ pub(crate) fn start(data: &Path, node: &str, level: &str) -> Outcome<WorkerGuard
         .try_init()
         .while_doing("start the log")?;
     Ok(guard)
+}
+
+/// The consensus engine tells every step. Unless it is asked for by name, only its errors are shown:
+/// what concerns a person, control says.
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    if level.contains("openraft") {
+        return level.parse();
+    }
+    format!("openraft=error,{level}").parse()
 }
 
 /// A file that is set aside as `NAME.1` (and `NAME.1` as `NAME.2`, …) when it grows too large.

@@ -152,6 +152,10 @@ pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
 /// Most connections at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_000;
+/// Bytes of bodies that are read and served at once; more wait.
+pub const HTTP_BYTES_IN_FLIGHT_MAX: usize = 256 * MIB;
+/// How slowly a body may come that is held as a whole, in bytes per second.
+pub const HTTP_BODY_RATE_MIN: usize = 64 * KIB;
 
 // -- the catalog of a cluster -------------------------------------------------
 

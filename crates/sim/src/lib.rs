@@ -14,6 +14,7 @@
 mod batch;
 pub mod chaos;
 mod check;
+pub mod cluster;
 pub mod crash;
 mod driver;
 mod engine;

@@ -5,17 +5,23 @@
 use std::process::ExitCode;
 use std::thread;
 
+use sim::cluster::{pure, whole};
 use sim::crash::CrashRun;
 use sim::{Violation, chaos, crash, flip};
 
 const USAGE: &str =
-    "usage: sim [crash|flip|chaos|all|quick] [--seed N] [--seeds COUNT] [--steps N] [--op N] [--per-page N] [--trace]
+    "usage: sim [crash|flip|chaos|all|quick|pure|cluster|scripts|quick-cluster] [--seed N] [--seeds COUNT] [--steps N] [--op N] [--per-page N] [--trace]
 
 crash   cut the power at every disk operation of a trace, in four ways
 flip    turn bits over in every file
 chaos   mixed faults, COUNT seeds from N on
 all     the three of them (default)
-quick   a sample of everything, in about five seconds
+quick   a sample of the three, in about five seconds
+pure    the pure machines of a cluster, COUNT seeds from N on
+cluster whole nodes with their consensus, COUNT seeds from N on
+scripts named situations of whole nodes, on COUNT seeds from N on
+quick-cluster
+        a sample of these three
 --op N  cuts the power at that operation only, and shows what led to a violation
 --per-page N  turns over that many random bits in each 4 KiB
 --trace prints the trace of the seed and does nothing else";
@@ -44,6 +50,10 @@ fn main() -> ExitCode {
         "flip" => every_flip(&args),
         "chaos" => every_chaos(&args),
         "quick" => quick(&args),
+        "pure" => every_pure(&args),
+        "cluster" => every_cluster(&args),
+        "scripts" => every_script(&args),
+        "quick-cluster" => quick_cluster(&args),
         _ => every_crash(&args)
             .and_then(|()| every_flip(&args))
             .and_then(|()| every_chaos(&args)),
@@ -69,7 +79,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Args> {
     };
     while let Some(word) = words.next() {
         match word.as_str() {
-            "crash" | "flip" | "chaos" | "all" | "quick" => args.what = word,
+            "crash" | "flip" | "chaos" | "all" | "quick" | "pure" | "cluster" | "scripts"
+            | "quick-cluster" => args.what = word,
             "--seed" => args.seed = words.next()?.parse().ok()?,
             "--seeds" => args.seeds = words.next()?.parse().ok()?,
             "--steps" => args.steps = words.next()?.parse().ok()?,
@@ -90,6 +101,8 @@ fn failed(violation: &Violation, command: &str) -> String {
 fn print_trace(args: &Args) -> Result<(), String> {
     let trace = match args.what.as_str() {
         "chaos" => chaos::trace(args.seed),
+        "pure" => Ok(pure::trace(args.seed)),
+        "cluster" => Ok(whole::trace(args.seed)),
         _ => sim::trace(args.seed, args.steps),
     };
     print!("{}", trace.map_err(|violation| violation.to_string())?);
@@ -152,6 +165,64 @@ fn every_chaos(args: &Args) -> Result<(), String> {
         args.seeds
     );
     Ok(())
+}
+
+fn every_pure(args: &Args) -> Result<(), String> {
+    let (mut commands, mut starts, mut terms, mut refused) = (0, 0, 0, 0);
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        let report = pure::run(seed)
+            .map_err(|violation| failed(&violation, &format!("pure --seed {seed} --seeds 1")))?;
+        commands += report.commands;
+        starts += report.starts;
+        terms += report.terms;
+        refused += report.refused;
+    }
+    println!(
+        "pure: {} seeds, {commands} commands, {starts} starts, {refused} of them refused, {terms} terms",
+        args.seeds
+    );
+    Ok(())
+}
+
+fn every_cluster(args: &Args) -> Result<(), String> {
+    let (mut agreed, mut acknowledged, mut starts, mut leaders) = (0, 0, 0, 0);
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        let report = whole::run(seed)
+            .map_err(|violation| failed(&violation, &format!("cluster --seed {seed} --seeds 1")))?;
+        agreed += report.agreed;
+        acknowledged += report.acknowledged;
+        starts += report.starts;
+        leaders += report.leaders;
+    }
+    println!(
+        "cluster: {} seeds, {agreed} entries, {acknowledged} acknowledged, {starts} starts, {leaders} leaders",
+        args.seeds
+    );
+    Ok(())
+}
+
+/// Every situation on this seed, or COUNT from it on.
+fn every_script(args: &Args) -> Result<(), String> {
+    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+        for script in whole::SCRIPTS {
+            let played = whole::play(script, seed);
+            played.map_err(|it| failed(&it, &format!("scripts --seed {seed} --seeds 1")))?;
+        }
+    }
+    println!("scripts: {} situations on {} seeds", whole::SCRIPTS.len(), args.seeds);
+    Ok(())
+}
+
+/// A sample of everything about a cluster.
+fn quick_cluster(args: &Args) -> Result<(), String> {
+    let sample = |seeds| Args {
+        what: String::new(),
+        seeds,
+        ..*args
+    };
+    every_pure(&sample(120))?;
+    every_script(&sample(1))?;
+    every_cluster(&sample(12))
 }
 
 /// A sample of everything.

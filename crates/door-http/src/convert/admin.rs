@@ -9,6 +9,7 @@ use broker::{
 };
 use model::Mode;
 
+use super::cluster::{Places, numbers};
 use super::records::by_topic;
 use crate::dto::{
     ConfigRequest, CreateTopicRequest, GroupAnswer, GroupCommitAnswer, GroupMemberAnswer, ModeName,
@@ -66,7 +67,8 @@ pub(crate) const fn mode_name(mode: Mode) -> ModeName {
 }
 
 /// A topic in full.
-pub(crate) fn topic_answer(topic: &TopicDescription) -> TopicAnswer {
+pub(crate) fn topic_answer(topic: &TopicDescription, places: &Places) -> TopicAnswer {
+    let partitions = topic.partitions.iter();
     TopicAnswer {
         name: topic.name.to_string(),
         id: topic.id.to_string(),
@@ -75,7 +77,9 @@ pub(crate) fn topic_answer(topic: &TopicDescription) -> TopicAnswer {
         created: topic.created.as_millis(),
         config: config(&topic.settings),
         effective: effective(&topic.effective),
-        partitions: topic.partitions.iter().map(partition_answer).collect(),
+        partitions: partitions
+            .map(|partition| partition_answer(partition, places))
+            .collect(),
     }
 }
 
@@ -114,25 +118,33 @@ pub(crate) fn producer_topic(topic: &TopicDescription) -> ProducerTopic {
 /// A topic in a list.
 pub(crate) fn topic_summary(topic: &TopicDescription) -> TopicSummary {
     let partitions = &topic.partitions;
+    let held = || partitions.iter().filter_map(|partition| partition.held);
     TopicSummary {
         name: topic.name.to_string(),
         id: topic.id.to_string(),
         mode: mode_name(topic.mode),
         partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
         replication_factor: COPIES,
-        records: partitions.iter().map(|p| p.end.since(p.start)).sum(),
-        bytes: partitions.iter().map(|p| p.bytes).sum(),
+        records: held().map(|held| held.end.since(held.start)).sum(),
+        bytes: held().map(|held| held.bytes).sum(),
         created: topic.created.as_millis(),
     }
 }
 
 /// A partition.
-pub(crate) fn partition_answer(partition: &PartitionDescription) -> PartitionAnswer {
+pub(crate) fn partition_answer(
+    partition: &PartitionDescription,
+    places: &Places,
+) -> PartitionAnswer {
     PartitionAnswer {
         partition: partition.index.0,
-        start: partition.start.get(),
-        end: partition.end.get(),
-        bytes: partition.bytes,
+        leader: partition.leader.map(|node| node.0),
+        leader_http: places.get(partition.leader),
+        replicas: numbers(&partition.replicas),
+        isr: numbers(&partition.isr),
+        start: partition.held.map(|held| held.start.get()),
+        end: partition.held.map(|held| held.end.get()),
+        bytes: partition.held.map(|held| held.bytes),
         epoch: partition.leader_epoch.0,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ClusterAnswer;
 use super::{ModeName, TopicConfig};
 
 /// Every answer with a status of 400 or more.
@@ -54,9 +55,9 @@ pub struct TopicSummary {
     pub partitions: u32,
     /// How many copies.
     pub replication_factor: u16,
-    /// Offsets between start and end, over all partitions.
+    /// Offsets between start and end, over all partitions whose leaders answer.
     pub records: u64,
-    /// Bytes on disk.
+    /// Bytes on disk, of the same partitions.
     pub bytes: u64,
     /// When it was made.
     pub created: i64,
@@ -91,16 +92,25 @@ pub struct TopicAnswer {
 }
 
 /// One partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionAnswer {
     /// Its number.
     pub partition: u32,
-    /// First offset kept.
-    pub start: u64,
-    /// One past the last.
-    pub end: u64,
-    /// Bytes on disk.
-    pub bytes: u64,
+    /// The number of the node that leads it; null when none does.
+    pub leader: Option<u16>,
+    /// Where clients reach that node, as `host:port`; any other node answers for it as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_http: Option<String>,
+    /// The numbers of the nodes that keep it; the first is its home.
+    pub replicas: Vec<u16>,
+    /// Those in step with the leader.
+    pub isr: Vec<u16>,
+    /// First offset kept; null while the node that leads the partition does not answer.
+    pub start: Option<u64>,
+    /// One past the last; null with `start`.
+    pub end: Option<u64>,
+    /// Bytes on disk; null with `start`.
+    pub bytes: Option<u64>,
     /// The reign of its leader.
     pub epoch: u32,
 }
@@ -128,18 +138,21 @@ pub struct ReplicasAnswer {
 pub struct ReplicaAnswer {
     /// Partition.
     pub partition: u32,
-    /// The node that leads it.
-    pub leader: String,
+    /// The number of the node that leads it; null when none does.
+    pub leader: Option<u16>,
+    /// Where clients reach that node, as `host:port`; any other node answers for it as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_http: Option<String>,
     /// Its reign.
     pub epoch: u32,
-    /// The nodes that keep it.
-    pub replicas: Vec<String>,
+    /// The numbers of the nodes that keep it; the first is its home.
+    pub replicas: Vec<u16>,
     /// Those in step with the leader.
-    pub isr: Vec<String>,
-    /// First offset kept.
-    pub start: u64,
-    /// One past the last committed record.
-    pub high_watermark: u64,
+    pub isr: Vec<u16>,
+    /// First offset kept; null while the leader does not answer.
+    pub start: Option<u64>,
+    /// One past the last committed record; null with `start`.
+    pub high_watermark: Option<u64>,
 }
 
 /// `POST /subscribe`.
@@ -207,8 +220,8 @@ pub struct GroupCommitAnswer {
     pub partition: u32,
     /// The next offset the group will read.
     pub offset: u64,
-    /// Records between that and the end.
-    pub lag: u64,
+    /// Records between that and the end; null while the node that leads the partition does not answer.
+    pub lag: Option<u64>,
 }
 
 /// `GET /healthz` and `GET /readyz`.
@@ -238,16 +251,21 @@ pub struct StatusAnswer {
     pub started: i64,
     /// For how long, in milliseconds.
     pub uptime_ms: u64,
-    /// Topics that users made.
+    /// Topics that users made, in the whole cluster.
     pub topics: u64,
     /// Their partitions.
     pub partitions: u64,
-    /// Groups.
+    /// How many of those this node leads.
+    pub partitions_led: u64,
+    /// Groups that this node coordinates.
     pub groups: u64,
     /// Connections to this door, now.
     pub connections: u64,
     /// Since the start, or now.
     pub counters: CountersAnswer,
+    /// The cluster as this node sees it, its fields beside these.
+    #[serde(flatten)]
+    pub cluster: ClusterAnswer,
 }
 
 /// Counters since the node's start; those named `…ing` or `…flight` are of now.
@@ -269,4 +287,10 @@ pub struct CountersAnswer {
     pub bytes_in_flight: u64,
     /// Commits acknowledged.
     pub commits: u64,
+    /// Questions that went to other nodes, for what they lead.
+    pub calls_sent: u64,
+    /// Of them, those without an answer.
+    pub calls_failed: u64,
+    /// Questions of other nodes that were answered.
+    pub calls_answered: u64,
 }

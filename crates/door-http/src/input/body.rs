@@ -7,38 +7,96 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use model::limits::HTTP_BODY_RATE_MIN;
 use serde::de::DeserializeOwned;
 
 use super::depth::is_too_deep;
+use super::room::{Budget, Room};
 use crate::door::Door;
 use crate::error::{Code, Refusal};
 
 /// What `curl -d` calls every body that it is not told about.
 const CURL_DEFAULT: &str = "application/x-www-form-urlencoded";
 
-/// A body's pieces as they come; each must come in time.
+/// A body's pieces as they come; each must come in time, and find room.
 #[derive(Debug)]
 pub(crate) struct BodyReader {
     body: Body,
     timeout: Duration,
+    budget: Budget,
+    /// Read, and without room yet.
+    waiting: Option<Bytes>,
 }
 
 impl BodyReader {
-    pub(crate) const fn new(body: Body, timeout: Duration) -> Self {
-        Self { body, timeout }
+    pub(crate) fn new(body: Body, door: &Door) -> Self {
+        Self {
+            body,
+            timeout: door.options().body_timeout,
+            budget: door.budget().clone(),
+            waiting: None,
+        }
     }
 
-    /// The next piece, or `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    /// The next piece and the room that it takes, or `None` at the end. May be dropped while it waits:
+    /// nothing is lost.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Bytes, Room)>, Refusal> {
+        if self.waiting.is_none() {
+            self.waiting = self.next_piece().await?;
+        }
+        let bytes = self.waiting.as_ref().map_or(0, Bytes::len);
+        let room = self.budget.reserve(bytes).await?;
+        Ok(self.waiting.take().map(|piece| (piece, room)))
+    }
+
+    /// The whole body, at most `limit` bytes of it, and the room that it takes. An announced length
+    /// has its room before the first byte is read: who has to wait holds nothing then.
+    pub(crate) async fn all(mut self, limit: usize) -> Result<(Bytes, Room), Refusal> {
+        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(too_large(limit));
+        }
+        let mut room = self.budget.reserve(announced).await?;
+        // Room that somebody holds is missing to others, so a whole body may not trickle in for ever.
+        let slowest = Duration::from_secs((limit / HTTP_BODY_RATE_MIN) as u64);
+        let patience = self.timeout.saturating_add(slowest);
+        let read = self.gather(announced, limit, &mut room);
+        let whole = tokio::time::timeout(patience, read).await;
+        Ok((whole.map_err(|_| timed_out())??, room))
+    }
+
+    async fn gather(
+        &mut self,
+        announced: usize,
+        limit: usize,
+        room: &mut Room,
+    ) -> Result<Bytes, Refusal> {
+        let Some(first) = self.next_piece().await? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() >= announced && self.body.is_end_stream() {
+            room.add(self.budget.reserve(first.len() - announced).await?);
+            return Ok(first);
+        }
+        // An announced length is no reason to allocate it before the bytes are there.
+        let mut whole = BytesMut::from(first);
+        let mut reserved = announced;
+        while whole.len() <= limit {
+            let more = whole.len().saturating_sub(reserved);
+            room.add(self.budget.reserve(more).await?);
+            reserved += more;
+            match self.next_piece().await? {
+                Some(piece) => whole.extend_from_slice(&piece),
+                None => return Ok(whole.freeze()),
+            }
+        }
+        Err(too_large(limit))
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Refusal> {
         loop {
             let frame = tokio::time::timeout(self.timeout, self.body.frame()).await;
-            let frame = frame.map_err(|_| {
-                Refusal::new(
-                    Code::BodyTimeout,
-                    "the rest of the body did not come in time",
-                )
-            })?;
-            match frame {
+            match frame.map_err(|_| timed_out())? {
                 None => return Ok(None),
                 Some(Err(_)) => return Err(incomplete()),
                 Some(Ok(frame)) => {
@@ -49,29 +107,13 @@ impl BodyReader {
             }
         }
     }
+}
 
-    /// The whole body, at most `limit` bytes of it.
-    pub(crate) async fn all(mut self, limit: usize) -> Result<Bytes, Refusal> {
-        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > limit {
-            return Err(too_large(limit));
-        }
-        let Some(first) = self.next().await? else {
-            return Ok(Bytes::new());
-        };
-        if first.len() >= announced && self.body.is_end_stream() {
-            return Ok(first);
-        }
-        // An announced length is no reason to allocate it before the bytes are there.
-        let mut whole = BytesMut::from(first);
-        while whole.len() <= limit {
-            match self.next().await? {
-                Some(piece) => whole.extend_from_slice(&piece),
-                None => return Ok(whole.freeze()),
-            }
-        }
-        Err(too_large(limit))
-    }
+fn timed_out() -> Refusal {
+    Refusal::new(
+        Code::BodyTimeout,
+        "the rest of the body did not come in time",
+    )
 }
 
 fn incomplete() -> Refusal {
@@ -91,8 +133,10 @@ pub(crate) fn too_large(limit: usize) -> Refusal {
 /// A JSON body. A body without a type counts as JSON, and so does the type that `curl -d` sends of
 /// itself; any other is refused. A foreign page's form could send that type too, but a browser
 /// names its origin, and the router refuses foreign ones.
+///
+/// Its room is held for as long as the handler lives, which works with what was in it.
 #[derive(Debug)]
-pub(crate) struct Json<T>(pub(crate) T);
+pub(crate) struct Json<T>(pub(crate) T, pub(crate) Room);
 
 impl<T: DeserializeOwned> FromRequest<Door> for Json<T> {
     type Rejection = Refusal;
@@ -105,10 +149,9 @@ impl<T: DeserializeOwned> FromRequest<Door> for Json<T> {
             return Err(Refusal::new(Code::UnsupportedType, message));
         }
         drop(parts);
-        let options = door.options();
-        let reader = BodyReader::new(body, options.body_timeout);
-        let bytes = reader.all(options.body_bytes_max).await?;
-        parse_json(&bytes).map(Self)
+        let reader = BodyReader::new(body, door);
+        let (bytes, room) = reader.all(door.options().body_bytes_max).await?;
+        Ok(Self(parse_json(&bytes)?, room))
     }
 }
 

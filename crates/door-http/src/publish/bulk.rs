@@ -16,7 +16,7 @@ use super::lines::{Chunk, LineBuffer};
 use crate::door::Door;
 use crate::dto::{BulkReceipt, PartitionReceipt};
 use crate::error::{Code, Refusal};
-use crate::input::{BodyReader, too_large};
+use crate::input::{BodyReader, Room, too_large};
 use crate::reply::{self, Reply};
 
 /// A chunk grows to this while the one before it is on its way; then reading waits.
@@ -38,6 +38,7 @@ pub(super) async fn publish_lines(
         topic,
         partition,
         pending: Chunk::new(1),
+        room: Room::default(),
         in_flight: None,
         settled: Settled::default(),
     };
@@ -58,6 +59,8 @@ struct Bulk {
     partition: Option<PartitionIndex>,
     /// Parsed, not yet on its way.
     pending: Chunk,
+    /// For `pending`, and for what is not parsed yet.
+    room: Room,
     /// On its way to the disk, on another worker.
     in_flight: Option<JoinHandle<Result<Done, Refusal>>>,
     settled: Settled,
@@ -66,7 +69,7 @@ struct Bulk {
 /// What the loop waits for.
 enum Event {
     /// The body went on, or ended.
-    Piece(Option<Bytes>),
+    Piece(Option<(Bytes, Room)>),
     /// The chunk is on disk.
     Settled,
 }
@@ -76,7 +79,10 @@ impl Bulk {
         let mut buffer = LineBuffer::default();
         loop {
             match self.next_event(&mut reader).await? {
-                Event::Piece(Some(piece)) => buffer.push(&piece),
+                Event::Piece(Some((piece, room))) => {
+                    buffer.push(&piece);
+                    self.room.add(room);
+                }
                 Event::Piece(None) => break,
                 Event::Settled => {}
             }
@@ -122,8 +128,13 @@ impl Bulk {
     fn start_if_idle(&mut self) {
         if self.in_flight.is_none() && !self.pending.is_empty() {
             let chunk = self.pending.take();
+            let room = self.room.split(chunk.bytes);
             let sent = send(self.door.clone(), self.topic.clone(), chunk);
-            self.in_flight = Some(tokio::spawn(sent));
+            self.in_flight = Some(tokio::spawn(async move {
+                let done = sent.await;
+                drop(room);
+                done
+            }));
         }
     }
 

@@ -99,6 +99,12 @@ fn query_parameters_are_described() {
         "/topics/{topic}/ws",
         known::<crate::follow::FollowQuery>(),
     );
+    for (method, path) in [
+        ("delete", "/admin/nodes/{node}"),
+        ("post", "/admin/nodes/{node}/replace"),
+    ] {
+        check(method, path, known::<nodes::LossQuery>());
+    }
     let mut of_create = known::<admin::CreateQuery>();
     of_create.retain(|name| name != "replication_factor");
     check("post", "/admin/topics", of_create);
@@ -141,7 +147,10 @@ fn examples_are_what_the_code_reads_and_writes() {
     let checks: &[(&str, RoundTrip)] = &[
         ("AssignmentAnswer", round_trip::<dto::AssignmentAnswer>),
         ("BatchReceipt", round_trip::<dto::BatchReceipt>),
+        ("BrokerEntry", round_trip::<dto::BrokerEntry>),
+        ("BrokerMap", round_trip::<dto::BrokerMap>),
         ("BulkReceipt", round_trip::<dto::BulkReceipt>),
+        ("ClusterAnswer", round_trip::<dto::ClusterAnswer>),
         ("CommitAnswer", round_trip::<dto::CommitAnswer>),
         ("CommitRequest", round_trip::<dto::CommitRequest>),
         ("ConfigRequest", round_trip::<dto::ConfigRequest>),
@@ -159,6 +168,7 @@ fn examples_are_what_the_code_reads_and_writes() {
         ("Headers", round_trip::<dto::Headers>),
         ("HealthAnswer", round_trip::<dto::HealthAnswer>),
         ("LastAnswer", round_trip::<dto::LastAnswer<'static>>),
+        ("Node", round_trip::<dto::NodeAnswer>),
         ("Partition", round_trip::<dto::PartitionAnswer>),
         ("PartitionReceipt", round_trip::<dto::PartitionReceipt>),
         ("PollAnswer", round_trip::<dto::PollAnswer<'static>>),

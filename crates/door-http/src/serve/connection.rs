@@ -124,7 +124,7 @@ impl Service<Request<Incoming>> for App {
         let served = Served(Arc::clone(&self.seat));
         let (mut parts, body) = request.into_parts();
         let label = route::label(parts.uri.path());
-        let answer = route::check(&parts).map(|()| {
+        let answer = route::check(&parts, self.seat.door.hosts()).map(|()| {
             parts.extensions.insert(Arc::clone(&self.seat));
             self.router
                 .call(Request::from_parts(parts, Body::new(body)))

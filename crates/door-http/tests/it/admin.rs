@@ -44,7 +44,7 @@ async fn a_topic_is_made_changed_and_deleted() {
     assert_eq!(node.get("/topics").await.1, listed);
 
     let (_, replicas) = node.get("/replicas/orders").await;
-    assert_eq!(replicas["partitions"][2]["leader"], "hark");
+    assert_eq!(replicas["partitions"][2]["leader"], 0);
     assert_eq!(replicas["partitions"].as_array().unwrap().len(), 3);
 
     let gone = node

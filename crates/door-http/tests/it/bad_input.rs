@@ -252,8 +252,8 @@ async fn paths_and_methods() {
     .await;
     let welcome = [
         "host: localhost:7070\r\norigin: http://localhost:7070",
-        "host: a\r\nsec-fetch-site: same-origin\r\nsec-fetch-mode: cors\r\nsec-fetch-dest: empty",
-        "host: a\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document",
+        "host: localhost\r\nsec-fetch-site: same-origin\r\nsec-fetch-mode: cors\r\nsec-fetch-dest: empty",
+        "host: localhost\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document",
     ];
     for headers in welcome {
         let request = format!("GET /healthz HTTP/1.1\r\n{headers}\r\nconnection: close\r\n\r\n");
@@ -273,7 +273,7 @@ async fn refusals_say_what_would_do() {
         ("GET /status", "cache-control: no-store"),
     ];
     for (request, header) in cases {
-        let request = format!("{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let request = format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let answer = node.raw(request.as_bytes()).await;
         assert!(
             answer.lines().any(|line| line == header),
@@ -562,8 +562,8 @@ async fn a_request_framed_in_two_ways_hides_no_other() {
         "transfer-encoding: chunked\r\ncontent-length: 5",
     ] {
         let request = format!(
-            "POST /publish HTTP/1.1\r\nhost: a\r\n{lengths}\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n\
-             POST /admin/topics?name=hidden HTTP/1.1\r\nhost: a\r\n\r\n",
+            "POST /publish HTTP/1.1\r\nhost: localhost\r\n{lengths}\r\n\r\n{:x}\r\n{chunk}\r\n0\r\n\r\n\
+             POST /admin/topics?name=hidden HTTP/1.1\r\nhost: localhost\r\n\r\n",
             chunk.len()
         );
         let answer = node.raw(request.as_bytes()).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::seams::{OsEntropy, SystemClock};
-use broker::{Broker, BrokerOptions, Counters};
+use broker::{Alone, Broker, BrokerOptions, Counters};
 use door_http::{ServerOptions, serve};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -46,9 +46,11 @@ pub(crate) async fn node_with(options: ServerOptions) -> Node {
         initial_rebalance_delay: Duration::ZERO,
         topic_defaults: broker::TopicSettings::default(),
     };
+    let alone = Alone::open(data.path(), clock.clone(), Arc::new(OsEntropy));
     let opened = Broker::open(
         data.path(),
         store.clone(),
+        alone.await.unwrap(),
         broker_options,
         clock,
         Arc::new(OsEntropy),

@@ -43,8 +43,13 @@ async fn slow_heads_are_cut_off_and_idle_connections_end() {
     };
     let node = node_with(options).await;
     let silent = lifetime(&node, b"", b"").await;
-    let slow = lifetime(&node, b"GET /healthz HTTP/1.1\r\nhost: a\r\n", b"x: y\r\n").await;
-    let request = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+    let slow = lifetime(
+        &node,
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n",
+        b"x: y\r\n",
+    )
+    .await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let idle = lifetime(&node, request, b"").await;
     let second_head = lifetime(&node, &[request, &b"GET "[..]].concat(), b"a").await;
     for (name, lived, least) in [
@@ -113,7 +118,7 @@ async fn a_connection_too_many_is_told_so() {
     assert_eq!(body["error"]["code"], "too_many_connections");
     drop((first, second));
     let started = Instant::now();
-    let request = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     while !node.raw(request).await.starts_with("HTTP/1.1 200") {
         assert!(started.elapsed() < PATIENCE);
     }
@@ -179,7 +184,7 @@ async fn a_shortage_of_descriptors_is_survived() {
     });
     let address = address.expect("the child does not listen");
 
-    let request = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let held: Vec<_> = (0..200)
         .map(|_| std::net::TcpStream::connect(&address).unwrap())
         .collect();

@@ -35,6 +35,14 @@ async fn metrics_count_requests_by_route_and_not_by_path() {
         "hark_http_requests_total{route=\"/topics/{topic}/last\",status=\"404\"} 1",
         "hark_http_requests_total{route=\"unmatched\",status=\"404\"} 1",
         "hark_store_ok 1",
+        "hark_cluster_nodes{liveness=\"alive\"} 1",
+        "hark_cluster_nodes{liveness=\"down\"} 0",
+        "hark_cluster_controller 1",
+        "hark_cluster_has_controller 1",
+        "hark_cluster_term 0",
+        "hark_calls_sent_total 0",
+        "hark_partitions_led 1",
+        "hark_http_body_bytes 0",
     ] {
         assert!(
             page.lines().any(|found| found == line),

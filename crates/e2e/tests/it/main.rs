@@ -1,7 +1,13 @@
 //! End-to-end tests on real processes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails here"
+)]
+#![expect(clippy::print_stderr, reason = "figures, for whoever asks the test runner to show them")]
 
+mod cluster;
 mod connections;
 mod main_job;
 

@@ -53,7 +53,7 @@ async fn main_job(options: &[&str]) {
         )),
         tokio::spawn(by_sse(node.url(), TOPIC, events.clone())),
     ];
-    let (publisher, allow) = publish(&node, lines.clone());
+    let (publisher, allow) = publish(&node.url(), TOPIC, lines.clone());
     for kill in 1..=KILLS {
         let before = published(&node).await;
         // What is left of the input shows that the publisher is not done, whatever its speed.
@@ -102,10 +102,9 @@ fn create_topic(node: &Node) {
 }
 
 /// `hark pub` with the text on its standard input, as far as the sender allows.
-fn publish(node: &Node, lines: Vec<Line>) -> (Child, Sender<usize>) {
-    let server = node.url();
+pub(crate) fn publish(servers: &str, topic: &str, lines: Vec<Line>) -> (Child, Sender<usize>) {
     let mut publisher = command()
-        .args(["--server", &server, "pub", TOPIC, "--key-separator", "\t"])
+        .args(["--server", servers, "pub", topic, "--key-separator", "\t"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -139,7 +138,7 @@ async fn published(node: &Node) -> u64 {
 }
 
 /// A checksum of every key's lines in order.
-fn expected(lines: &[Line]) -> BTreeMap<String, u64> {
+pub(crate) fn expected(lines: &[Line]) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for line in lines {
         add(&mut sums, &line.key, &line.text);
@@ -149,7 +148,7 @@ fn expected(lines: &[Line]) -> BTreeMap<String, u64> {
 
 /// The same checksum of what was seen, in order of position: a line twice, missing or out of order
 /// gives another one.
-fn per_key(seen: &Seen) -> BTreeMap<String, u64> {
+pub(crate) fn per_key(seen: &Seen) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (key, message) in seen.positions().into_values() {
         add(&mut sums, &key, &message);

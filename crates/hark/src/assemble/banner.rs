@@ -3,9 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::NODE_NAME_DEFAULT;
+
+/// A corner of a cube of eight is the least that is shown.
+const CORNER_DIGITS: usize = 3;
+/// Enough of a cluster's identity to tell two apart.
+const CLUSTER_DIGITS: usize = 8;
 
 /// Where a node is, and what to type next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,30 @@ pub(crate) struct Banner {
     pub store: String,
     /// Whether its records are encrypted at rest.
     pub encrypted: bool,
+    /// Its number among the nodes.
+    pub id: u16,
+    /// The cluster that it belongs to.
+    pub cluster: String,
+    /// How it came to its cluster.
+    pub entry: Entry,
+    /// How many nodes the cluster has, as far as this one knows yet.
+    pub nodes: usize,
+    /// Where other nodes reach it.
+    pub peer: String,
+    /// Whether connections between nodes are protected.
+    pub protected: bool,
+}
+
+/// How a node came to its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Entry {
+    /// It has begun it.
+    Founded,
+    /// It was let in.
+    Joined,
+    /// It was a member before.
+    Resumed,
 }
 
 impl Banner {
@@ -54,6 +84,8 @@ impl Banner {
 Hark {version}{name}
   listens on  {everywhere}{http}
   data in     {data} ({store}, {encrypted})
+  node        {id} ({corner}) of cluster {cluster}, {entry}
+  peers       {peer} ({protected})
 
 Try it from another terminal:
   publish     curl {http}/publish -d '{{\"topic\":\"hello\",\"message\":\"world\"}}'
@@ -63,7 +95,32 @@ Try it from another terminal:
             http = self.http,
             data = self.data.display(),
             store = self.store,
+            id = self.id,
+            corner = NodeId(self.id).corner(CORNER_DIGITS),
+            cluster = self.cluster.get(..CLUSTER_DIGITS).unwrap_or(&self.cluster),
+            entry = self.entry_text(),
+            peer = self.peer,
+            protected = if self.protected {
+                "TLS and cluster key"
+            } else {
+                "not protected: this machine only"
+            },
         )
+    }
+}
+
+impl Banner {
+    fn entry_text(&self) -> String {
+        let nodes = match self.nodes {
+            0 | 1 => "alone".to_owned(),
+            nodes => format!("{nodes} nodes"),
+        };
+        let entry = match self.entry {
+            Entry::Founded => "founded now",
+            Entry::Joined => "joined now",
+            Entry::Resumed => "as before",
+        };
+        format!("{entry}, {nodes}")
     }
 }
 
@@ -93,6 +150,12 @@ mod tests {
             data: "/data".into(),
             store: "log".to_owned(),
             encrypted: false,
+            id: 3,
+            cluster: "0123456789abcdef0123456789abcdef".to_owned(),
+            entry: Entry::Founded,
+            nodes: 1,
+            peer: "127.0.0.1:7946".to_owned(),
+            protected: false,
         }
     }
 
@@ -102,6 +165,8 @@ mod tests {
             Hark 1.2.3
               listens on  http://127.0.0.1:7070
               data in     /data (log, not encrypted)
+              node        3 (011) of cluster 01234567, founded now, alone
+              peers       127.0.0.1:7946 (not protected: this machine only)
 
             Try it from another terminal:
               publish     curl http://127.0.0.1:7070/publish -d '{"topic":"hello","message":"world"}'

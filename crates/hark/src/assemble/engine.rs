@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use seglog::disk::RealDisk;
+use seglog::disk::{Disk as _, RealDisk};
 use seglog::log::{LogOptions, LogStore};
 use seglog::{Sealer, SqliteOptions, SqliteStore, Store, StoreError};
 use serde::Deserialize;
@@ -15,6 +15,8 @@ use crate::exit::{Exit, Failure, Outcome, While as _};
 
 /// Names the engine in the data directory: with the other one it would look empty.
 const MARKER: &str = "ENGINE";
+/// Held for as long as the process lives.
+const NODE_LOCK: &str = "NODE.LOCK";
 
 /// The storage engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
@@ -37,20 +39,32 @@ impl Engine {
     }
 }
 
-/// Makes the data directory when there is none, readable for its owner only.
-pub(super) fn make_directory(data: &Path) -> Outcome {
-    RealDisk::open(data)
-        .map(drop)
-        .map_err(|error| refused(&error))
+/// The data directory, made when there is none, readable for its owner only.
+pub(super) fn directory(data: &Path) -> Outcome<Arc<RealDisk>> {
+    let disk = RealDisk::open(data).map_err(|error| refused(&error))?;
+    Ok(Arc::new(disk))
 }
 
-/// Opens the store in a data directory, which is made when there is none.
+/// The same, for this process alone. The store takes a lock of its own, but only when its
+/// recovery begins, and what agrees with other nodes must not wait for that.
+pub(super) fn lock(data: &Path) -> Outcome<Arc<RealDisk>> {
+    let disk = directory(data)?;
+    match disk.lock(NODE_LOCK) {
+        Ok(()) => Ok(disk),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(refused(&StoreError::Locked(disk.name())))
+        }
+        Err(error) => Err(error).while_doing(format_args!("lock {}", data.display())),
+    }
+}
+
+/// Opens the store in a data directory.
 pub(super) fn open(
     engine: Engine,
     data: &Path,
+    disk: Arc<RealDisk>,
     sealer: Option<Arc<Sealer>>,
 ) -> Outcome<Arc<dyn Store>> {
-    let disk = Arc::new(RealDisk::open(data).map_err(|error| refused(&error))?);
     check_marker(engine, data)?;
     let store: Arc<dyn Store> = match engine {
         Engine::Log => {

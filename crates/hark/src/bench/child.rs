@@ -26,36 +26,38 @@ pub(super) struct Node {
 impl Node {
     /// Starts a node on this data directory; returns once it answers that it is ready.
     pub(super) async fn start(data: &Path) -> Outcome<Self> {
-        let program = std::env::current_exe().while_doing("find this program")?;
-        let mut command = Command::new(program);
-        command.args([
-            "--output",
-            "json",
-            "serve",
-            "--http",
-            "127.0.0.1:0",
-            "--log-level",
-            "warn",
-        ]);
-        command
-            .arg("--data")
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("HARK_");
-        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
-            command.env_remove(name);
-        }
-        let mut process = command.spawn().while_doing("start a node")?;
+        let mut command = serve(data, SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let started = command.stdout(Stdio::piped()).spawn();
+        let mut process = started.while_doing("start a node")?;
         let banner = read_banner(&mut process)?;
         let node = Self {
             process,
             address: banner.address,
         };
-        tokio::time::timeout(PATIENCE, node.ready())
-            .await
-            .map_err(|_| Failure::failed("the node did not become ready"))??;
+        node.ready().await?;
         Ok(node)
+    }
+
+    /// Starts a node that serves HTTP at a certain address, and does not wait for it.
+    pub(super) fn spawn(data: &Path, http: SocketAddr, options: &[String]) -> Outcome<Self> {
+        let mut command = serve(data, http)?;
+        let started = command.args(options).stdout(Stdio::null()).spawn();
+        Ok(Self {
+            process: started.while_doing("start a node")?,
+            address: http,
+        })
+    }
+
+    /// Waits until it answers that it is ready.
+    pub(super) async fn ready(&self) -> Outcome {
+        tokio::time::timeout(PATIENCE, self.becomes_ready())
+            .await
+            .map_err(|_| Failure::failed("the node did not become ready"))
+    }
+
+    /// The number of its process.
+    pub(super) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its memory in bytes.
@@ -94,15 +96,13 @@ impl Node {
         Ok(())
     }
 
-    async fn ready(&self) -> Outcome {
+    async fn becomes_ready(&self) {
+        let ask = request("GET", "/readyz", "", b"");
         loop {
             if let Ok(mut connection) = Connection::open(self.address).await
-                && connection
-                    .exchange(&request("GET", "/readyz", "", b""))
-                    .await
-                    .is_ok()
+                && connection.exchange(&ask).await.is_ok()
             {
-                return Ok(());
+                return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -115,6 +115,23 @@ impl Drop for Node {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// `hark serve` without the settings of whoever measures.
+fn serve(data: &Path, http: SocketAddr) -> Outcome<Command> {
+    let program = std::env::current_exe().while_doing("find this program")?;
+    let mut command = Command::new(program);
+    command
+        .args(["--output", "json", "serve", "--log-level", "warn"])
+        .args(["--http", &http.to_string()])
+        .arg("--data")
+        .arg(data)
+        .stdin(Stdio::null());
+    let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("HARK_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    Ok(command)
 }
 
 /// The first line that the node prints.

@@ -87,7 +87,7 @@ impl Connection {
 pub(super) fn request(method: &str, target: &str, content_type: &str, body: &[u8]) -> Bytes {
     let length = body.len();
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nhost: bench\r\ncontent-type: {content_type}\r\n\
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n\
          content-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat().into()

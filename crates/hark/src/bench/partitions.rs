@@ -8,6 +8,10 @@ use super::{Session, local};
 use crate::exit::Outcome;
 use crate::units::Size;
 
+/// Written before the clock starts, so that the journal's ring has grown to its size: what is asked is
+/// the rate that lasts.
+const WARM_UP_BYTES: u64 = 1 << 30;
+
 /// Options of `hark bench partitions`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct PartitionsArgs {
@@ -61,22 +65,22 @@ async fn write_to(session: &Session, args: &PartitionsArgs, partitions: u32) -> 
     let broker = local::open(scratch.path()).await?;
     let topic = local::topic(&broker, "small", partitions).await?;
     let batch = local::batch(args.records)?;
-    let batches = args.bytes.0.div_ceil(batch.bytes().len() as u64);
-    let load = Load {
-        topic,
+    let size = batch.bytes().len() as u64;
+    let load = |batches: u64| Load {
+        topic: topic.clone(),
         partitions,
-        batch,
+        batch: batch.clone(),
         batches,
         in_flight: args.in_flight,
     };
-    // Every partition's first batch makes a directory and a file; what is asked here is the rate
-    // once they are there.
-    let first = Load {
-        batches: u64::from(partitions),
-        ..load.clone()
-    };
-    produce(&broker, first, "make the files").await?;
-    let rates = produce(&broker, load, &format!("to {partitions}")).await?;
+    // Every partition's first batch makes a directory and a file, which is not what is asked; a
+    // close waits until they are made.
+    produce(&broker, load(u64::from(partitions)), "make the files").await?;
+    broker.close().await;
+    let broker = local::open(scratch.path()).await?;
+    produce(&broker, load(WARM_UP_BYTES.div_ceil(size)), "warm up").await?;
+    let measured = load(args.bytes.0.div_ceil(size));
+    let rates = produce(&broker, measured, &format!("to {partitions}")).await?;
     broker.close().await;
     Ok(rates)
 }

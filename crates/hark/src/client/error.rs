@@ -33,13 +33,25 @@ pub(crate) enum CallError {
     Strange(String),
 }
 
+/// Codes of a node that cannot say whether it was done.
+const UNCERTAIN: [&str; 3] = ["cluster_unavailable", "outcome_unknown", "partly_published"];
+/// Codes with which a stream ends that another node, or the same one later, takes up again.
+const PASSING: [&str; 4] = [
+    "cluster_unavailable",
+    "coordinator_unavailable",
+    "leader_unavailable",
+    "shutting_down",
+];
+
 impl CallError {
     /// Whether the same request may be sent again.
     pub(crate) fn may_repeat(&self, request: &Request) -> bool {
         match self {
             Self::Unreachable(_) => true,
             Self::Lost(_) => request.repeatable,
-            Self::Refused { .. } => self.is_passing(),
+            Self::Refused { .. } => {
+                self.is_passing() && (request.repeatable || !self.may_be_done())
+            }
             Self::Strange(_) => false,
         }
     }
@@ -71,7 +83,10 @@ impl CallError {
         match self {
             Self::Unreachable(_) => false,
             Self::Lost(_) | Self::Strange(_) => true,
-            Self::Refused { status, .. } => status.is_server_error() && !is_busy(*status),
+            Self::Refused { status, code, .. } => {
+                let is_uncertain = UNCERTAIN.contains(&code.as_str());
+                status.is_server_error() && (is_uncertain || !is_busy(*status))
+            }
         }
     }
 
@@ -86,6 +101,16 @@ impl CallError {
     /// A broken or silent connection in the middle of an answer.
     pub(crate) fn lost(error: &reqwest::Error) -> Self {
         Self::Lost(innermost(error))
+    }
+
+    /// What ended a stream that had begun well: there is a code, and no status.
+    pub(crate) fn ended(error: ErrorBody) -> Self {
+        let status = match &*error.code {
+            code if PASSING.contains(&code) => StatusCode::SERVICE_UNAVAILABLE,
+            code if code.starts_with("unknown_") => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::from_answer(status, error)
     }
 
     pub(super) fn from_transport(server: &Url, error: &reqwest::Error) -> Self {
@@ -156,5 +181,61 @@ fn innermost(error: &reqwest::Error) -> String {
         "no answer in time".to_owned()
     } else {
         deepest.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> CallError {
+        CallError::Refused {
+            status: StatusCode::from_u16(status).unwrap(),
+            code: code.to_owned(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_again() {
+        let (read, change) = (Request::get(&["a"]), Request::post(&["a"]));
+        let lost = || CallError::Lost(String::new());
+        // The error; whether it may be done; whether a read, and a change, is sent again.
+        let cases = [
+            (CallError::Unreachable(String::new()), false, true, true),
+            (lost(), true, true, false),
+            (CallError::Strange(String::new()), true, false, false),
+            (refused(503, "shutting_down"), false, true, true),
+            (refused(503, "leader_unavailable"), false, true, true),
+            (refused(503, "cluster_unavailable"), true, true, false),
+            (refused(503, "outcome_unknown"), true, true, false),
+            (refused(500, "store_stopped"), true, false, false),
+            (refused(409, "topic_exists"), false, false, false),
+        ];
+        for (error, may_be_done, read_again, change_again) in cases {
+            assert_eq!(error.may_be_done(), may_be_done, "{error:?}");
+            assert_eq!(error.may_repeat(&read), read_again, "{error:?}");
+            assert_eq!(error.may_repeat(&change), change_again, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_for_now_is_taken_up_again() {
+        let ended = |code: &'static str| {
+            CallError::ended(ErrorBody {
+                code: code.into(),
+                ..ErrorBody::default()
+            })
+        };
+        let cases = [
+            ("leader_unavailable", true, Exit::Busy),
+            ("shutting_down", true, Exit::Busy),
+            ("unknown_topic", false, Exit::NotFound),
+            ("damaged", false, Exit::Failed),
+        ];
+        for (code, passes, exit) in cases {
+            assert_eq!(ended(code).is_passing(), passes, "{code}");
+            assert_eq!(Failure::from(ended(code)).exit, exit, "{code}");
+        }
     }
 }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use reqwest::{Method, Url, header};
 use serde::Serialize;
 
-/// Time that a node has for an answer, on top of the wait asked for.
+/// Time that a node has for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same on top of a wait that was asked for.
+const WAIT_MARGIN: Duration = Duration::from_secs(10);
 
 /// One request. Built anew for every server it is sent to.
 #[derive(Debug, Clone)]
@@ -92,7 +94,19 @@ impl Request {
 
     /// With an answer that the node may hold back this long.
     pub(crate) fn waits(mut self, wait: Duration) -> Self {
-        self.timeout = Some(wait.saturating_add(ANSWER_TIMEOUT));
+        self.timeout = Some(wait.saturating_add(WAIT_MARGIN));
+        self
+    }
+
+    /// With an answer that is of no use later.
+    pub(crate) const fn answers_within(mut self, time: Duration) -> Self {
+        self.timeout = Some(time);
+        self
+    }
+
+    /// Doing it twice is the same as doing it once.
+    pub(crate) const fn harmless(mut self) -> Self {
+        self.repeatable = true;
         self
     }
 
@@ -100,6 +114,11 @@ impl Request {
     pub(crate) fn streams(mut self) -> Self {
         self.timeout = None;
         self
+    }
+
+    /// Whether its answer never ends.
+    pub(super) const fn is_stream(&self) -> bool {
+        self.timeout.is_none()
     }
 
     /// The request to this server.

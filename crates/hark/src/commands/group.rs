@@ -83,14 +83,14 @@ async fn list(context: &mut Context) -> Outcome {
     context.out.show(&answer, || {
         let mut table = Table::new(&["GROUP", "STATE", "GENERATION", "MEMBERS", "TOPICS", "LAG"]);
         for group in &answer.groups {
-            let lag: u64 = group.commits.iter().map(|commit| commit.lag).sum();
+            let lag: Option<u64> = group.commits.iter().map(|commit| commit.lag).sum();
             table.row([
                 group.name.clone(),
                 group.state.to_string(),
                 group.generation.to_string(),
                 group.members.len().to_string(),
                 topics(group).join(","),
-                lag.to_string(),
+                known(lag),
             ]);
         }
         table
@@ -123,14 +123,19 @@ fn members(group: &GroupAnswer) -> Table {
 fn commits(group: &GroupAnswer) -> Table {
     let mut table = Table::new(&["TOPIC", "PARTITION", "COMMITTED", "LAG"]);
     for commit in &group.commits {
-        let numbers = [u64::from(commit.partition), commit.offset, commit.lag];
-        table.row(
-            [commit.topic.clone()]
-                .into_iter()
-                .chain(numbers.map(|n| n.to_string())),
-        );
+        table.row([
+            commit.topic.clone(),
+            commit.partition.to_string(),
+            commit.offset.to_string(),
+            known(commit.lag),
+        ]);
     }
     table
+}
+
+/// A number, or a mark in the place of one that nobody could tell.
+fn known(number: Option<u64>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
 fn assigned(assignment: &BTreeMap<String, Vec<u32>>) -> String {

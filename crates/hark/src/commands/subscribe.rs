@@ -145,6 +145,14 @@ enum End {
 }
 
 impl Reading {
+    /// There is a server. Before anything is shown, it tells of the others: it may die at any time.
+    async fn reached(&mut self) {
+        if self.retry.reached() {
+            self.context.client.learn().await;
+            self.context.client.keep_learning();
+        }
+    }
+
     /// What the command answers. Ctrl-C is how following ends, and no failure.
     fn finish(mut self, end: End) -> Outcome {
         self.context.out.flush()?;
@@ -168,12 +176,18 @@ impl Retry {
         }
     }
 
+    /// There is a server: from now on it is waited for as long as asked. Whether it is the first.
+    fn reached(&mut self) -> bool {
+        if self.was_there {
+            return false;
+        }
+        self.was_there = true;
+        self.patience = Patience::lasting(self.lasting);
+        true
+    }
+
     /// An answer came.
     fn succeeded(&mut self) {
-        if !self.was_there {
-            self.was_there = true;
-            self.patience = Patience::lasting(self.lasting);
-        }
         if std::mem::take(&mut self.told) {
             note("hark: connected again");
         }

@@ -176,20 +176,41 @@ async fn describe(name: &TopicName, context: &mut Context) -> Outcome {
     }
     context.out.line(&summary(&topic).text())?;
     context.out.line("")?;
-    let mut table = Table::new(&["PARTITION", "START", "END", "RECORDS", "SIZE", "EPOCH"]);
+    context.out.line(&partitions(&topic).text())
+}
+
+fn partitions(topic: &TopicAnswer) -> Table {
+    let mut table = Table::new(&[
+        "PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END", "RECORDS", "SIZE", "EPOCH",
+        "LEADER HTTP",
+    ]);
     for partition in &topic.partitions {
-        let records = partition.end.saturating_sub(partition.start);
-        let numbers = [
-            u64::from(partition.partition),
-            partition.start,
-            partition.end,
-            records,
-        ];
-        let cells = numbers.iter().map(u64::to_string);
-        let size = Size(partition.bytes).to_string();
-        table.row(cells.chain([size, partition.epoch.to_string()]));
+        let bounds = partition.start.zip(partition.end);
+        let records = bounds.map(|(start, end)| end.saturating_sub(start));
+        table.row([
+            partition.partition.to_string(),
+            partition.leader.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            ids(&partition.replicas),
+            ids(&partition.isr),
+            known(partition.start),
+            known(partition.end),
+            known(records),
+            known(partition.bytes.map(Size)),
+            partition.epoch.to_string(),
+            partition.leader_http.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
     }
-    context.out.line(&table.text())
+    table
+}
+
+fn ids(nodes: &[u16]) -> String {
+    let ids: Vec<String> = nodes.iter().map(u16::to_string).collect();
+    ids.join(",")
+}
+
+/// A value, or a mark in the place of one that nobody could tell.
+fn known(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "?".to_owned(), |value| value.to_string())
 }
 
 async fn config(args: ConfigArgs, context: &mut Context) -> Outcome {

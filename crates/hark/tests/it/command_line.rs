@@ -4,14 +4,19 @@ use expect_test::expect_file;
 
 use crate::support::{hark, nobody, run, run_with_input};
 
-const EVERY_COMMAND: [&[&str]; 8] = [
+const EVERY_COMMAND: [&[&str]; 13] = [
     &[],
     &["serve"],
+    &["init"],
+    &["discovery"],
     &["topic"],
     &["topic", "create"],
     &["pub"],
     &["sub"],
     &["group"],
+    &["node"],
+    &["node", "add"],
+    &["node", "remove"],
     &["bench"],
 ];
 
@@ -40,7 +45,7 @@ fn alone_it_prints_the_help() {
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    let cases: [&[&str]; 10] = [
+    let cases: [&[&str]; 14] = [
         &["frobnicate"],
         &["sub", "t", "--count", "0"],
         &["serve", "--http", "nowhere"],
@@ -51,6 +56,10 @@ fn a_wrong_command_line_ends_with_2() {
         &["pub", "t", "m", "--header", "nothing"],
         &["pub"],
         &["topic", "delete", "precious"],
+        &["node", "drain", "x"],
+        &["node", "remove", "3"],
+        &["node", "replace", "3", "--lose-partitions"],
+        &["node", "add", "--site", "1x0"],
     ];
     for args in cases {
         let answer = run(&mut hark(args));
@@ -78,11 +87,18 @@ fn a_switch_is_turned_on_in_the_environment_as_people_do() {
 
 #[test]
 fn a_deletion_must_be_confirmed() {
-    let answer = run(&mut hark(&["topic", "delete", "precious"]));
-    assert!(
-        answer.stderr.contains("hark topic delete precious --yes"),
-        "{answer:?}"
-    );
+    let cases: [(&[&str], &str); 3] = [
+        (&["topic", "delete", "precious"], "hark topic delete precious --yes"),
+        (&["node", "remove", "011"], "hark node remove 3 --yes"),
+        (
+            &["node", "replace", "3", "--lose-partitions"],
+            "hark node replace 3 --lose-partitions --yes",
+        ),
+    ];
+    for (args, said) in cases {
+        let answer = run(&mut hark(args));
+        assert!(answer.stderr.contains(said), "{answer:?}");
+    }
 }
 
 #[test]
@@ -99,8 +115,10 @@ fn completions_know_the_commands() {
 #[test]
 fn without_a_server_it_ends_with_3_and_says_what_to_do() {
     let server = nobody();
-    let cases: [&[&str]; 6] = [
+    let cases: [&[&str]; 8] = [
         &["status"],
+        &["node", "list"],
+        &["node", "drain", "0"],
         &["topic", "list"],
         &["group", "list"],
         &["pub", "t", "m"],

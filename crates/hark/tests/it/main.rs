@@ -10,8 +10,10 @@
 mod bench;
 mod command_line;
 mod configuration;
+mod forming;
 mod lossy;
 mod node;
 mod outage;
+mod several;
 mod support;
 mod talking;

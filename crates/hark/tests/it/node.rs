@@ -21,7 +21,7 @@ fn the_banner_says_where_it_is_and_what_to_type() {
         .stdout(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let banner: Vec<String> = lines.by_ref().take(8).map(Result::unwrap).collect();
+    let banner: Vec<String> = lines.by_ref().take(10).map(Result::unwrap).collect();
     child.kill().unwrap();
     child.wait().unwrap();
     let text = banner.join("\n");

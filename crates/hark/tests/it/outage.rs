@@ -166,8 +166,9 @@ fn lines_whose_answers_are_lost_are_there_once() {
 #[test]
 fn a_message_whose_answer_is_lost_is_there_once() {
     let (_data, node) = node();
-    // The first answer is the producer's identity; the second, the receipt, is lost.
-    let way = LossyWay::to(node.banner["address"].as_str().unwrap(), 2);
+    // The first answers are the producer's identity and who else there is; the third, the receipt, is
+    // lost.
+    let way = LossyWay::to(node.banner["address"].as_str().unwrap(), 3);
     let answer = run(node.hark(&["pub", "t", "m"]).env("HARK_SERVER", &way.url));
     assert_eq!(
         (answer.code, answer.stdout.as_str()),
@@ -183,8 +184,9 @@ fn a_message_whose_answer_is_lost_is_there_once() {
 fn giving_up_says_what_is_safe_and_what_is_not_known() {
     let (data, node) = node();
     let acks = data.path().join("acks");
-    // The answers are the producer's identity, the first receipt, and one that is lost.
-    let way = LossyWay::to(node.banner["address"].as_str().unwrap(), 3);
+    // The answers are the producer's identity, who else there is, the first receipt, and one that is
+    // lost.
+    let way = LossyWay::to(node.banner["address"].as_str().unwrap(), 4);
     let mut publish = node.hark(&["pub", "t", "--retry-for", "0s", "--acks-file"]);
     publish.arg(&acks).env("HARK_SERVER", &way.url);
     let mut publisher = spawn(publish);

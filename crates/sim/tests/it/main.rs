@@ -1,4 +1,7 @@
-//! The invariants of the log, under every crash, under rot, and under everything at once.
+//! The invariants of the log, under every crash, under rot, and under everything at once; and those of a
+//! cluster.
+
+mod cluster;
 
 use std::process::Command;
 use std::thread;
@@ -58,10 +61,7 @@ fn fixed_seeds_survive_mixed_faults() {
 
 #[test]
 fn fresh_seeds_survive_mixed_faults() {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let first = u64::from(now.subsec_nanos()) << 16;
+    let first = fresh_seed();
     for seed in first..first + 40 {
         chaos::run(seed).unwrap_or_else(|violation| panic!("{}", replay(seed, &violation)));
     }
@@ -89,6 +89,14 @@ fn the_same_seed_gives_the_same_trace_in_two_processes() {
         );
         assert!(first == second, "{what}: two processes differ");
     }
+}
+
+/// Another one at every run.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    u64::from(now.subsec_nanos()) << 16
 }
 
 fn trace_of(what: &str) -> std::io::Result<Vec<u8>> {

@@ -13,7 +13,10 @@ use crate::client::{CallError, Client, Patience, Request};
 use crate::exit::{Failure, Outcome};
 use crate::output::note;
 
-/// A publisher with an identity. The node that gave it recognises batches that it took before.
+/// Time that a server has to acknowledge a batch, before the same is sent to another.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A publisher with an identity. The cluster that gave it recognises batches that it took before.
 #[derive(Debug)]
 pub(super) struct Courier<'a> {
     client: &'a Client,
@@ -43,6 +46,8 @@ impl<'a> Courier<'a> {
     ) -> Outcome<Self> {
         let request = Request::post(&["producers"]).query("topic", topic);
         let answer = introduce(client, &request, retry_for).await?;
+        client.learn().await;
+        client.keep_learning();
         let strange = || CallError::Strange("it says nothing of the topic".to_owned());
         let topic = answer.topic.ok_or_else(strange)?;
         let terms = Terms {
@@ -99,6 +104,7 @@ impl<'a> Courier<'a> {
             .query("partition", load.partition)
             .query("topic_id", &self.topic.id)
             .body("application/octet-stream", body)
+            .answers_within(ANSWER_TIMEOUT)
     }
 
     async fn try_again(&self, error: &CallError, patience: &mut Patience) -> bool {

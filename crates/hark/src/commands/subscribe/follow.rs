@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use door_http::dto::{ErrorBody, GapAnswer, RecordAnswer};
+use bytes::Bytes;
+use door_http::dto::{GapAnswer, RecordAnswer};
 use reqwest::Response;
 
 use super::{End, Reading, SubscribeArgs, end_of_reading};
 use crate::client::sse::{Event, Parser};
 use crate::client::{CallError, Request};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
 
 /// A node sends a sign of life every 15 seconds; after this much silence the connection is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+const SILENCE_MAX: Duration = Duration::from_secs(35);
 
 /// Where to go on.
 #[derive(Debug, Clone)]
@@ -66,28 +67,58 @@ async fn read_events(
     mut response: Response,
 ) -> Outcome<Result<(), CallError>> {
     let mut parser = Parser::default();
-    reading.retry.succeeded();
+    reading.reached().await;
+    let mut pieces = 0_u64;
     while !reading.shower.is_done() {
-        let chunk = match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => chunk,
-            Ok(Ok(None)) => return Ok(Err(CallError::Lost("the server closed it".to_owned()))),
-            Ok(Err(error)) => return Ok(Err(CallError::lost(&error))),
-            Err(_) => return Ok(Err(CallError::Lost("no sign of life".to_owned()))),
+        let chunk = match next_chunk(&mut response).await {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                reading.context.client.give_up(&response);
+                return Ok(Err(error));
+            }
         };
         if parser.push(&chunk).is_err() {
             return Err(Failure::failed("the server sent an event without end"));
         }
-        while !reading.shower.is_done()
-            && let Some(event) = parser.next_event()
-        {
-            show(reading, &event)?;
-        }
+        let ended = show_all(reading, &mut parser)?;
         if !parser.last_id().is_empty() {
             *position = Position::After(parser.last_id().to_owned());
         }
         reading.context.out.flush()?;
+        if let Some(error) = ended {
+            reading.context.client.give_up(&response);
+            return Ok(Err(error));
+        }
+        pieces += 1;
+        // The first piece tells only where the stream begins, and that is told also by a node which
+        // then cannot read.
+        if pieces > 1 {
+            reading.retry.succeeded();
+        }
     }
     Ok(Ok(()))
+}
+
+async fn next_chunk(response: &mut Response) -> Result<Bytes, CallError> {
+    match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
+        Ok(Ok(Some(chunk))) => Ok(chunk),
+        Ok(Ok(None)) => Err(CallError::Lost("the server closed it".to_owned())),
+        Ok(Err(error)) => Err(CallError::lost(&error)),
+        Err(_) => Err(CallError::Lost("no sign of life".to_owned())),
+    }
+}
+
+/// Shows the events that are there; gives what ended the stream, as when the topic was deleted.
+fn show_all(reading: &mut Reading, parser: &mut Parser) -> Outcome<Option<CallError>> {
+    while !reading.shower.is_done()
+        && let Some(event) = parser.next_event()
+    {
+        if event.kind == "error" {
+            return decode(&event.data).map(|error| Some(CallError::ended(error)));
+        }
+        show(reading, &event)?;
+    }
+    Ok(None)
 }
 
 fn show(reading: &mut Reading, event: &Event) -> Outcome {
@@ -100,20 +131,9 @@ fn show(reading: &mut Reading, event: &Event) -> Outcome {
             reading.shower.gap(&decode::<GapAnswer>(&event.data)?);
             Ok(())
         }
-        "error" => Err(ended(&decode(&event.data)?)),
         // A later version may tell more.
         _ => Ok(()),
     }
-}
-
-/// Reading cannot go on, as when the topic was deleted.
-fn ended(error: &ErrorBody) -> Failure {
-    let exit = if error.code.starts_with("unknown_") {
-        Exit::NotFound
-    } else {
-        Exit::Failed
-    };
-    Failure::new(exit, format!("{} [{}]", error.message, error.code))
 }
 
 fn decode<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Outcome<T> {

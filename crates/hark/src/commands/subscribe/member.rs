@@ -63,7 +63,10 @@ impl Member<'_> {
                 .ask::<PollAnswer<'static>>(&request)
                 .await
             {
-                Ok(answer) => self.show(answer)?,
+                Ok(answer) => {
+                    self.reading.reached().await;
+                    self.show(answer)?;
+                }
                 Err(error) => self.recover(error).await?,
             }
         }

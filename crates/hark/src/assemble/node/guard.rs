@@ -1,0 +1,63 @@
+//! Watches whether this process may go on being its node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use control::Control;
+use peer::membership::{Gossip, Membership as _};
+
+use crate::exit::{Exit, Failure};
+
+/// Between two looks at what rings no bell.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Watches whether this process may go on being its node.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    control: Control,
+    gossip: Arc<Gossip>,
+}
+
+impl Guard {
+    pub(super) const fn new(control: Control, gossip: Arc<Gossip>) -> Self {
+        Self { control, gossip }
+    }
+
+    pub(super) fn gossip(&self) -> &Gossip {
+        &self.gossip
+    }
+
+    /// Returns once the process must end, with the reason.
+    pub(super) async fn alarm(&self) -> Failure {
+        let (mut catalogs, mut views) = (self.control.watch(), self.gossip.watch());
+        loop {
+            if let Some(failure) = self.look() {
+                tracing::error!(%failure, "this node must stop");
+                return failure;
+            }
+            tokio::select! {
+                _ = catalogs.changed() => {}
+                _ = views.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    fn look(&self) -> Option<Failure> {
+        if let Some(why) = self.control.status().failure {
+            return Some(Failure::failed(why));
+        }
+        if let Err(refusal) = self.control.view().admit(&self.control.claim()) {
+            return Some(Failure::new(Exit::Refused, refusal.to_string()));
+        }
+        let other = self.gossip.view().fenced_by?;
+        Some(Failure::new(
+            Exit::Refused,
+            format!(
+                "another process was registered as node {} after this one, at {}; one of the two \
+                 runs on a copy of the data directory",
+                other.node, other.address
+            ),
+        ))
+    }
+}

@@ -1,0 +1,269 @@
+//! The start of a node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::broker::Broker;
+use ::broker::seams::SystemClock;
+use control::{Control, ControlOptions, Identity, Introduction, Seams, SqliteStore, Timings};
+use door_http::BrokerMapListener;
+use peer::membership::{Gossip, GossipOptions, MemberId, Membership as _, Profile};
+use peer::{PeerOptions, Peers, Security};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+
+use super::Node;
+use super::guard::Guard;
+use super::ports::{Own, Ports};
+use crate::assemble::banner::{Banner, Entry, local_url};
+use crate::assemble::entering::Entering;
+use crate::assemble::finding::Sources;
+use crate::assemble::wiring::{
+    AddressBook, Gate, GossipLiveness, Late, Links, NodeCluster, Reception, Senses,
+};
+use crate::assemble::{NodePlan, chores, engine, open_broker, recover};
+use crate::discovery;
+use crate::exit::{Failure, Outcome, While as _};
+
+/// A node that comes back is noticed after this time: agreement may have to wait for it.
+const BACKOFF_MAX: Duration = Duration::from_millis(300);
+
+/// What the parts find each other by, before they are there.
+#[derive(Debug)]
+struct Wires {
+    senses: Senses,
+    book: Arc<AddressBook>,
+    gossip: Late<Arc<Gossip>>,
+    broker: Late<Broker>,
+    links: Links,
+}
+
+/// Opens everything, in the order in which things depend on each other.
+pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
+    // First the addresses: a second node started by mistake fails before it touches anything.
+    let ports = Ports::bind(&plan).await?;
+    let disk = engine::lock(&plan.data)?;
+    let wires = Wires::new();
+    let control = wires.control(&plan).await?;
+    let security = security(&plan, &control.identity())?;
+    let peers = wires.peers(&control, &security);
+    // The store recovers while the node finds its way into the cluster.
+    let store = recover(&plan, disk);
+    let discovery = discovery_client(&plan, &ports.own)?;
+    let entry = wires
+        .enter(
+            &plan,
+            &control,
+            &peers,
+            ports.peer,
+            &ports.own,
+            discovery.as_ref(),
+        )
+        .await?;
+    let identity = control.identity();
+    let gossip = wires.gossip(&control, &security, ports.gossip, &ports.own)?;
+    let cluster = Arc::new(NodeCluster {
+        me: identity.node().ok_or_else(no_member)?,
+        control: control.clone(),
+        links: wires.links.clone(),
+        gossip: Arc::clone(&gossip),
+    });
+    let store = store.await.while_doing("open the store")??;
+    let broker = open_broker(&plan, store, cluster, wires.senses.0).await?;
+    wires.broker.set(broker.clone());
+    tracing::info!(address = %ports.own.http, data = %plan.data.display(), "started");
+    let mut running = JoinSet::new();
+    running.spawn(chores::follow_roster(
+        control.clone(),
+        Arc::clone(&gossip),
+        Arc::clone(&wires.book),
+    ));
+    if let (Some(discovery), Some(id)) = (discovery, identity.node()) {
+        running.spawn(chores::register(discovery, id));
+    }
+    Ok(Node {
+        hosts: plan.hosts.clone(),
+        banner: banner(plan, &ports.own, &control, entry),
+        on_broker_map: listener(&control, &wires.book),
+        guard: Guard::new(control.clone(), gossip),
+        control,
+        peers,
+        broker,
+        listener: ports.http,
+        chores: running,
+    })
+}
+
+impl Wires {
+    fn new() -> Self {
+        let (book, gossip) = (Arc::new(AddressBook::default()), Late::default());
+        Self {
+            senses: Senses(SystemClock::new()),
+            links: Links::new(Arc::clone(&book), gossip.clone()),
+            book,
+            gossip,
+            broker: Late::default(),
+        }
+    }
+
+    async fn control(&self, plan: &NodePlan) -> Outcome<Control> {
+        let path = SqliteStore::path_in(&plan.data);
+        let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path)).await;
+        let store = store.while_doing("open the control database")?;
+        let options = ControlOptions {
+            store: Arc::new(store.map_err(|error| Failure::failed(error.to_string()))?),
+            timings: Timings::product(),
+            snapshot_after: None,
+        };
+        let seams = Seams {
+            network: Arc::new(self.links.clone()),
+            liveness: Arc::new(GossipLiveness(self.gossip.clone())),
+            clock: Arc::new(self.senses),
+            entropy: Arc::new(self.senses),
+        };
+        let control = Control::open(options, seams).await;
+        control.map_err(|error| Failure::failed(error.to_string()))
+    }
+
+    /// From here on this node calls others.
+    fn peers(&self, control: &Control, security: &Security) -> Peers {
+        let mut options = PeerOptions::new(security.clone(), self.senses.seed());
+        options.timings.backoff_max = BACKOFF_MAX;
+        let peers = Peers::new(options, Arc::new(Gate(control.clone())));
+        if let Some(member) = control.identity().member {
+            self.links.set_me(member.raft_id);
+        }
+        self.links.open(peers.clone(), control.watch());
+        peers
+    }
+
+    /// From here on others call this node.
+    async fn enter(
+        &self,
+        plan: &NodePlan,
+        control: &Control,
+        peers: &Peers,
+        listener: TcpListener,
+        own: &Own,
+        discovery: Option<&discovery::Client>,
+    ) -> Outcome<Entry> {
+        let seeker = Late::default();
+        let reception = Reception {
+            control: control.clone(),
+            book: Arc::clone(&self.book),
+            seeker: seeker.clone(),
+            gossip: self.gossip.clone(),
+            broker: self.broker.clone(),
+        };
+        let served = peers.serve(listener, Arc::new(reception));
+        served.map_err(|error| Failure::config(error.to_string()))?;
+        let entering = Entering {
+            plan: &plan.cluster,
+            control,
+            peers,
+            links: &self.links,
+            book: &self.book,
+            seeker: &seeker,
+            clock: self.senses.0,
+            sources: Sources {
+                list: plan.cluster.peers.clone(),
+                discovery: discovery.cloned(),
+            },
+            introduction: Introduction {
+                id: plan.cluster.wanted,
+                site: plan.cluster.site,
+                addresses: own.addresses.clone(),
+                rack: plan.cluster.rack.clone(),
+            },
+            address: own.peer.clone(),
+        };
+        entering.enter().await
+    }
+
+    fn gossip(
+        &self,
+        control: &Control,
+        security: &Security,
+        socket: UdpSocket,
+        own: &Own,
+    ) -> Outcome<Arc<Gossip>> {
+        let identity = control.identity();
+        let (member, confirmed) = identity
+            .member
+            .zip(identity.confirmed)
+            .ok_or_else(no_member)?;
+        let options = GossipOptions {
+            me: MemberId {
+                node: member.raft_id.node(),
+                incarnation: confirmed.incarnation,
+                boot: control.boot(),
+                renewals: 0,
+                address: own.gossip,
+            },
+            cluster: member.cluster,
+            keys: security.keys().cloned(),
+            profile: Profile::LAN,
+            seed: self.senses.seed(),
+        };
+        let links = Arc::new(self.links.clone());
+        let gossip = Arc::new(Gossip::start(options, socket, Arc::new(self.senses), links));
+        gossip.set_roster(chores::roster(&control.view(), &self.book));
+        self.gossip.set(Arc::clone(&gossip));
+        Ok(gossip)
+    }
+}
+
+/// What protects the connections between nodes.
+fn security(plan: &NodePlan, identity: &Identity) -> Outcome<Security> {
+    let id = identity.node().or(plan.cluster.wanted);
+    match &plan.cluster.directory {
+        None => Ok(Security::loopback()),
+        Some(directory) => Security::load(directory, id)
+            .map_err(|error| Failure::config(format!("cluster-dir: {error}"))),
+    }
+}
+
+fn discovery_client(plan: &NodePlan, own: &Own) -> Outcome<Option<discovery::Client>> {
+    let Some(url) = &plan.cluster.discovery else {
+        return Ok(None);
+    };
+    let http = format!("http://{}", own.addresses.http);
+    discovery::Client::new(url, own.addresses.peer.clone(), http).map(Some)
+}
+
+/// A map that is pushed says where nodes may be.
+fn listener(control: &Control, book: &Arc<AddressBook>) -> BrokerMapListener {
+    let (catalogs, book) = (control.watch(), Arc::clone(book));
+    BrokerMapListener::new(move |map| {
+        let catalog = catalogs.borrow();
+        for broker in map.brokers {
+            if let (Some(id), Ok(address)) = (broker.id, broker.peer.parse()) {
+                book.hear(model::NodeId(id), address, &catalog);
+            }
+        }
+    })
+}
+
+fn banner(plan: NodePlan, own: &Own, control: &Control, entry: Entry) -> Banner {
+    let member = control.identity().member;
+    Banner {
+        node: plan.name,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: own.http,
+        http: local_url(own.http),
+        data: std::path::absolute(&plan.data).unwrap_or(plan.data),
+        store: plan.engine.name().to_owned(),
+        encrypted: plan.keys.encrypt(),
+        id: member.map_or(0, |member| member.raft_id.node().0),
+        cluster: member.map_or_else(String::new, |member| member.cluster.to_string()),
+        entry,
+        nodes: control.view().nodes().count(),
+        peer: own.addresses.peer.clone(),
+        protected: plan.cluster.directory.is_some(),
+    }
+}
+
+/// Entering ends with a registration.
+fn no_member() -> Failure {
+    Failure::failed("the node is not registered")
+}

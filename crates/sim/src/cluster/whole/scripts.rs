@@ -1,0 +1,115 @@
+//! Named situations, played on several seeds: what others have met, or what a rule is there for.
+
+use std::time::Duration;
+
+use control::{Control, Role};
+
+use super::super::check::{B2, V2};
+use super::super::links::Machine;
+use super::world::{State, World};
+use crate::Violation;
+use crate::check::ensure;
+
+/// How long a cluster may be without a leader who can do anything.
+const REPLACED: Duration = Duration::from_secs(10);
+
+/// A situation.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    /// Its name.
+    pub name: &'static str,
+    /// How many nodes there are.
+    pub(super) nodes: usize,
+    break_links: fn(&mut State, Machine),
+}
+
+/// All of them.
+pub const SCRIPTS: &[Script] = &[
+    Script {
+        name: "a leader that can send and cannot hear",
+        nodes: 3,
+        break_links: |state, leader| {
+            let others: Vec<Machine> = state.links.others(leader).collect();
+            others.into_iter().for_each(|other| state.links.cut(other, leader));
+        },
+    },
+    Script {
+        name: "a leader that can hear and cannot send",
+        nodes: 3,
+        break_links: |state, leader| {
+            let others: Vec<Machine> = state.links.others(leader).collect();
+            others.into_iter().for_each(|other| state.links.cut(leader, other));
+        },
+    },
+    Script {
+        name: "a leader alone",
+        nodes: 5,
+        break_links: |state, leader| state.links.isolate(leader),
+    },
+    Script {
+        name: "a leader with one other of five",
+        nodes: 5,
+        break_links: |state, leader| {
+            let others: Vec<Machine> = state.links.others(leader).collect();
+            for other in others.into_iter().skip(1) {
+                state.links.cut(leader, other);
+                state.links.cut(other, leader);
+            }
+        },
+    },
+];
+
+impl Script {
+    /// The nodes form a cluster, the links break, somebody else leads in time and then for good; the links
+    /// are whole again, and everything is in order.
+    pub(super) async fn play(&self, world: &World) -> Result<(), Violation> {
+        for machine in 0..self.nodes {
+            world.start(machine, machine == 0);
+            world.pass(Duration::from_millis(500)).await?;
+        }
+        world.pass(Duration::from_secs(8)).await?;
+        let leader = world.lock().leading_machine();
+        let leader = leader.ok_or_else(|| Violation::new(V2, "nobody leads"))?;
+        {
+            let mut state = world.lock();
+            state.note(format_args!("{}: {leader}", self.name));
+            (self.break_links)(&mut state, leader);
+        }
+        let others: Vec<Machine> = (0..self.nodes).filter(|machine| *machine != leader).collect();
+        world.replaced(leader, &others).await?;
+        world.settle_all().await
+    }
+}
+
+impl World {
+    /// B2.
+    async fn replaced(&self, old: Machine, others: &[Machine]) -> Result<(), Violation> {
+        self.pass(REPLACED).await?;
+        let new = self.lock().leading_among(others);
+        ensure(new.is_some(), B2, || format!("nobody has replaced the leader on machine {old}"))?;
+        let before = self.lock().watch.terms();
+        self.pass(Duration::from_secs(20)).await?;
+        let state = self.lock();
+        let kept = state.leading_among(others);
+        ensure(kept == new, B2, || format!("machine {new:?} led, and then {kept:?}"))?;
+        let changes = state.watch.terms() - before;
+        ensure(changes <= 1, B2, || format!("{changes} leaders in 20 seconds"))
+    }
+}
+
+impl State {
+    fn leading_machine(&self) -> Option<Machine> {
+        let all: Vec<Machine> = (0..self.machines.len()).collect();
+        self.leading_among(&all)
+    }
+
+    /// Who of these leads, and has heard a quorum lately.
+    fn leading_among(&self, machines: &[Machine]) -> Option<Machine> {
+        let leads = |control: &Control| {
+            let status = control.status();
+            status.role == Role::Leader && status.controller == status.me
+        };
+        let mut leading = self.serving().filter(|(_, _, control)| leads(control));
+        leading.find_map(|(id, _, _)| self.machine_of(id).filter(|it| machines.contains(it)))
+    }
+}

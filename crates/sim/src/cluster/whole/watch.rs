@@ -1,0 +1,105 @@
+//! What is seen of the agreement from outside: every process at every look, and every disk.
+
+mod agreement;
+mod leadership;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use catalog::RaftId;
+use control::Status;
+use model::{BootId, Instant};
+
+use super::super::gossips::Process;
+use super::super::ledger::{Ledger, Start};
+use super::bytes::{Origin, Payload};
+use super::world::State;
+use crate::Violation;
+
+/// All that was agreed on, and who led.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) ledger: Ledger,
+    /// What was agreed on, by index, and the fingerprint of the catalog after it.
+    pub(super) agreed: Vec<Agreed>,
+    /// Proposals that have had their effect.
+    proposals: BTreeSet<[u8; 16]>,
+    /// Commands that were agreed on, as bytes.
+    pub(super) commands: BTreeSet<Vec<u8>>,
+    /// Voters, as agreed on last: one set, or both halves of a change.
+    pub(super) voters: Vec<BTreeSet<RaftId>>,
+    /// The process behind each leader of a term.
+    leaders: BTreeMap<Origin, Process>,
+    seen: BTreeMap<Process, Seen>,
+    /// The newest revision that anybody showed.
+    pub(super) newest_revision: u64,
+    /// Of each leader that handed over.
+    transfers: BTreeMap<Origin, Transfer>,
+}
+
+/// One index of the log.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) origin: Origin,
+    pub(super) payload: Payload,
+    pub(super) fingerprint: u64,
+}
+
+/// A leader has handed over.
+#[derive(Debug)]
+struct Transfer {
+    at: Instant,
+    /// It had to: its node is drained or gone.
+    leaves: bool,
+    /// Who has been told, and may come to lead and to wish the same.
+    known_to: BTreeSet<Process>,
+}
+
+/// A process as it was seen last.
+#[derive(Debug, Default)]
+struct Seen {
+    term: u64,
+    committed: Option<u64>,
+    applied: Option<u64>,
+    /// Up to where its disk was compared with what was agreed on.
+    compared: u64,
+}
+
+impl Watch {
+    /// A process has started.
+    pub(super) fn note_start(&mut self, boot: BootId, ancestors: Vec<BootId>) {
+        self.ledger.note_start(boot, Start { ancestors });
+    }
+
+    /// The index of the last entry that is known to be agreed on.
+    pub(super) fn last(&self) -> Option<u64> {
+        (self.agreed.len() as u64).checked_sub(1)
+    }
+
+    /// How often leadership was handed over.
+    pub(super) fn transfers(&self) -> usize {
+        self.transfers.len()
+    }
+
+    /// The highest term in which anybody was seen to lead.
+    pub(super) fn terms(&self) -> usize {
+        self.leaders.len()
+    }
+}
+
+impl State {
+    /// Looks at every process.
+    pub(super) fn look(&mut self) -> Result<(), Violation> {
+        let statuses: Vec<(Process, Status)> = self
+            .processes
+            .iter()
+            .filter_map(|(id, process)| Some((*id, process.control.as_ref()?.status())))
+            .collect();
+        for (id, status) in &statuses {
+            self.feed(*id, status)?;
+        }
+        for (id, status) in &statuses {
+            self.compare(*id, status).map_err(|it| it.at(format!("process {id}: {status:?}")))?;
+        }
+        self.check_history()
+    }
+}

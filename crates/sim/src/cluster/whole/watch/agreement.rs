@@ -1,0 +1,178 @@
+//! E1 to E5 and M1: the consensus, from what each process says and each disk holds.
+
+use std::sync::Arc;
+
+use catalog::Command;
+use control::{Role, Status};
+use model::BootId;
+
+use super::super::super::check::{E1, E2, E3, E4, E5, M1, M5};
+use super::super::super::gossips::Process;
+use super::super::bytes::{Origin, Payload};
+use super::super::disk::Record;
+use super::super::world::State;
+use super::{Agreed, Seen, Watch};
+use crate::Violation;
+use crate::check::ensure;
+
+impl State {
+    /// Takes what a process knows to be agreed on from its disk.
+    pub(super) fn feed(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
+        let (Some(committed), Some(machine)) = (status.committed, self.machine_of(id)) else {
+            return Ok(());
+        };
+        let Some(machine) = self.machines.get(machine) else {
+            return Ok(());
+        };
+        let record = Arc::clone(&machine.disk.record);
+        while self.watch.agreed.len() as u64 <= committed {
+            let next = self.watch.agreed.len() as u64;
+            let Some((origin, payload)) = record.lock().log.get(&next).cloned() else {
+                return Ok(());
+            };
+            if let Some(boot) = self.watch.agree(origin, &payload)? {
+                self.m5_a_start_is_written_down_first(boot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// M5: who asks to be registered has written down that it did.
+    fn m5_a_start_is_written_down_first(&self, boot: BootId) -> Result<(), Violation> {
+        let mut disks = self.machines.iter().map(|machine| &machine.disk);
+        let disk = disks.find(|disk| disk.ancestors.last() == Some(&boot));
+        ensure(disk.is_none_or(|disk| disk.record.lock().knows(boot)), M5, || {
+            format!("{boot} is registered, and its disk knows nothing of it")
+        })
+    }
+
+    pub(super) fn compare(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
+        let Some(machine) = self.machine_of(id).and_then(|machine| self.machines.get(machine)) else {
+            return Ok(());
+        };
+        let record = machine.disk.record.lock();
+        let watch = &mut self.watch;
+        watch.newest_revision = watch.newest_revision.max(status.revision);
+        watch.e1_one_leader(id, status)?;
+        watch.e4_a_leader_has_everything(status, &record)?;
+        watch.e5_nothing_goes_back(id, status)?;
+        watch.e3_agreed_is_agreed(id, status, &record)?;
+        watch.m1_catalogs_are_equal(status)
+    }
+}
+
+impl Watch {
+    /// The next thing that was agreed on; if it is a registration, of which start.
+    fn agree(&mut self, origin: Origin, payload: &Payload) -> Result<Option<BootId>, Violation> {
+        let mut registered = None;
+        match payload {
+            Payload::Blank => {}
+            Payload::Voters(sets) => {
+                let set = |set: &Vec<u64>| set.iter().copied().map(catalog::RaftId).collect();
+                self.voters = sets.iter().map(set).collect();
+            }
+            Payload::Command { proposal, command } => {
+                self.commands.insert(command.clone());
+                if self.proposals.insert(*proposal) {
+                    let command = Command::decode(command);
+                    let command = command.map_err(|error| Violation::new(M1, error))?;
+                    let _ = self.ledger.apply(&command)?;
+                    if let Command::Register(start) = command {
+                        registered = Some(start.boot);
+                    }
+                }
+            }
+        }
+        let fingerprint = self.ledger.catalog().fingerprint();
+        self.agreed.push(Agreed {
+            origin,
+            payload: payload.clone(),
+            fingerprint,
+        });
+        Ok(registered)
+    }
+
+    fn e1_one_leader(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
+        let Some(me) = status.me.filter(|_| status.role == Role::Leader) else {
+            return Ok(());
+        };
+        let leader = *self.leaders.entry((status.term, me.0)).or_insert(id);
+        ensure(leader == id, E1, || {
+            format!("process {leader} led term {} as {me:?} before", status.term)
+        })
+    }
+
+    fn e4_a_leader_has_everything(&self, status: &Status, record: &Record) -> Result<(), Violation> {
+        let Some(me) = status.me.filter(|_| status.role == Role::Leader) else {
+            return Ok(());
+        };
+        let earlier = |agreed: &&Agreed| agreed.origin < (status.term, me.0);
+        let before = self.agreed.iter().take_while(earlier).count() as u64;
+        let Some(last) = before.checked_sub(1) else {
+            return Ok(());
+        };
+        ensure(status.last >= Some(last), E4, || {
+            format!("leads, and ends at {:?} before {last}", status.last)
+        })?;
+        let held = record.log.get(&last).map(|(origin, _)| *origin);
+        let agreed = self.agreed.get(last as usize).map(|agreed| agreed.origin);
+        ensure(held.is_none() || held == agreed, E4, || {
+            format!("leads, and has at {last} what {held:?} wrote, not {agreed:?}")
+        })
+    }
+
+    fn e5_nothing_goes_back(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
+        let seen = self.seen.entry(id).or_insert_with(Seen::default);
+        ensure(status.term >= seen.term, E5, || format!("term {} before", seen.term))?;
+        ensure(status.committed >= seen.committed, E5, || format!("{:?} was agreed on", seen.committed))?;
+        ensure(status.applied >= seen.applied, E5, || format!("{:?} was applied", seen.applied))?;
+        let order = [status.purged, status.snapshot, status.last];
+        ensure(order.is_sorted(), E5, || "purged, snapshot and last are out of order".to_owned())?;
+        let order = [status.applied, status.committed.max(status.applied), status.last];
+        ensure(order.is_sorted(), E5, || "applied, agreed and last are out of order".to_owned())?;
+        (seen.term, seen.committed, seen.applied) = (status.term, status.committed, status.applied);
+        Ok(())
+    }
+
+    /// E3, and by that E2 for all that was agreed on.
+    fn e3_agreed_is_agreed(
+        &mut self,
+        id: Process,
+        status: &Status,
+        record: &Record,
+    ) -> Result<(), Violation> {
+        let Some(committed) = status.committed else {
+            return Ok(());
+        };
+        let seen = self.seen.entry(id).or_insert_with(Seen::default);
+        let known = self.agreed.len() as u64;
+        for index in seen.compared..(committed + 1).min(known) {
+            let (Some(agreed), Some((origin, payload))) =
+                (self.agreed.get(index as usize), record.log.get(&index))
+            else {
+                if record.reaches(index) {
+                    continue;
+                }
+                // Agreed on by others, and on its way to this disk.
+                return Ok(());
+            };
+            ensure(agreed.origin == *origin, E3, || {
+                format!("at {index} is what {origin:?} wrote, and {:?} was agreed on", agreed.origin)
+            })?;
+            ensure(agreed.payload == *payload, E2, || {
+                format!("two entries at {index} of {origin:?}: {payload:?}, {:?}", agreed.payload)
+            })?;
+            seen.compared = index + 1;
+        }
+        Ok(())
+    }
+
+    fn m1_catalogs_are_equal(&self, status: &Status) -> Result<(), Violation> {
+        let Some(agreed) = status.applied.and_then(|applied| self.agreed.get(applied as usize)) else {
+            return Ok(());
+        };
+        ensure(agreed.fingerprint == status.fingerprint, M1, || {
+            format!("another catalog than the log leads to: {:x}", agreed.fingerprint)
+        })
+    }
+}

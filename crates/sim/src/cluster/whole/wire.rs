@@ -1,0 +1,199 @@
+//! The way of control's messages from process to process, and what must hold when they are answered.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use catalog::RaftId;
+use control::{BoxFuture, Control, Network, NetworkError};
+use tokio::time::{sleep, timeout};
+
+use super::super::check::{M5, M6};
+use super::super::gossips::{Process, machine_at};
+use super::super::links::Machine;
+use super::bytes::{Asked, asked, says_yes};
+use super::disk::Record;
+use super::world::{End, State, World};
+use crate::Violation;
+use crate::check::ensure;
+
+/// A process's way to the others.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) world: World,
+    pub(super) process: Process,
+}
+
+impl Network for Wire {
+    fn call(
+        &self,
+        to: RaftId,
+        request: Bytes,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
+        let (world, from) = (self.world.clone(), self.process);
+        Box::pin(async move {
+            let call = carry(&world, from, to, request);
+            let late = Err(NetworkError::TimedOut);
+            timeout(deadline, call).await.unwrap_or(late)
+        })
+    }
+}
+
+/// Where a call goes: a process that is there and may be talked to.
+struct Route {
+    machine: Machine,
+    process: Process,
+    control: Control,
+    /// The one who calls, as the consensus knows it.
+    caller: RaftId,
+}
+
+async fn carry(
+    world: &World,
+    from: Process,
+    to: RaftId,
+    request: Bytes,
+) -> Result<Bytes, NetworkError> {
+    let here = world.lock().machine_of(from).ok_or_else(|| unreachable("ended"))?;
+    let machines = world.lock().machines_of(from, to);
+    let mut failure = Some(unreachable("its address is not known"));
+    for machine in machines {
+        // A way that is cut costs the whole time, so it is taken when there is no other.
+        let Some(delay) = way(world, here, machine) else {
+            failure = None;
+            continue;
+        };
+        sleep(delay).await;
+        let route = world.lock().route(from, machine, to);
+        match route {
+            Ok(route) => return ask(world, here, from, to, &route, request).await,
+            Err(refusal) => failure = failure.and(Some(refusal)),
+        }
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None => lost().await,
+    }
+}
+
+async fn ask(
+    world: &World,
+    here: Machine,
+    from: Process,
+    to: RaftId,
+    route: &Route,
+    request: Bytes,
+) -> Result<Bytes, NetworkError> {
+    world.lock().on_request(from, route.process, &request);
+    let (control, caller, body) = (route.control.clone(), route.caller, request.clone());
+    // The other side works on it even if nobody waits any more, but not after its end.
+    let handling = world.spawn(route.process, async move { control.handle(caller, body).await });
+    let answer = handling.await.map_err(|_| NetworkError::TimedOut)?;
+    world.lock().on_answer(route, to, &request, &answer);
+    let Some(delay) = way(world, route.machine, here) else {
+        return lost().await;
+    };
+    sleep(delay).await;
+    Ok(answer)
+}
+
+/// How long a message takes, if there is a way.
+pub(super) fn way(world: &World, from: Machine, to: Machine) -> Option<Duration> {
+    if from == to {
+        return Some(Duration::ZERO);
+    }
+    world.lock().links.stream(from, to)
+}
+
+async fn lost<T>() -> T {
+    std::future::pending().await
+}
+
+fn unreachable(why: impl ToString) -> NetworkError {
+    NetworkError::Unreachable(why.to_string())
+}
+
+impl State {
+    /// Where the process of a node may be, the likeliest first: where one that says so has started last,
+    /// and where the catalog of the caller has it.
+    fn machines_of(&self, from: Process, to: RaftId) -> Vec<Machine> {
+        let is_named = |control: &Control| control.identity().node() == Some(to.node());
+        let hint = self.processes.values().rev().find(|process| {
+            process.control.as_ref().is_some_and(is_named)
+        });
+        let caller = self.processes.get(&from).and_then(|process| process.control.as_ref());
+        let catalog = caller.map(Control::view);
+        let known = catalog.as_ref().and_then(|catalog| catalog.node(to.node()));
+        let address = known.and_then(|node| node.addresses.peer.parse::<SocketAddr>().ok());
+        let mut machines: Vec<Machine> = hint.map(|process| process.machine).into_iter().collect();
+        machines.extend(address.and_then(machine_at));
+        machines.dedup();
+        machines
+    }
+
+    /// The handshake: each side asks its catalog, and who answers must be who was asked.
+    fn route(&mut self, from: Process, machine: Machine, to: RaftId) -> Result<Route, NetworkError> {
+        let there = self.processes.iter().find(|(_, process)| process.machine == machine);
+        let (process, there) = there.ok_or_else(|| unreachable("nobody is there"))?;
+        let process = *process;
+        let control = there.control.clone().ok_or_else(|| unreachable("not open yet"))?;
+        let caller = self.processes.get(&from).and_then(|process| process.control.clone());
+        let caller = caller.ok_or_else(|| unreachable("ended"))?;
+        caller.view().admit(&control.claim()).map_err(unreachable)?;
+        if let Err(refusal) = control.view().admit(&caller.claim()) {
+            self.end_soon(from, End::Refused(refusal.to_string()));
+            return Err(unreachable(refusal));
+        }
+        let member = caller.identity().member.ok_or_else(|| unreachable("no member"))?;
+        let named = control.identity().member.map(|member| member.raft_id);
+        if named != Some(to) {
+            return Err(unreachable("another disk"));
+        }
+        Ok(Route {
+            machine,
+            process,
+            control,
+            caller: member.raft_id,
+        })
+    }
+
+    fn on_request(&mut self, from: Process, by: Process, request: &[u8]) {
+        if let Asked::Transfer { vote, to } = asked(request) {
+            self.on_transfer(from, by, vote, RaftId(to));
+        }
+        self.note_message(from, by, request);
+    }
+
+    fn on_answer(&mut self, route: &Route, to: RaftId, request: &[u8], answer: &[u8]) {
+        let Some(machine) = self.machines.get(route.machine) else {
+            return;
+        };
+        let kept = m5_kept_before_answered(&machine.disk.record.lock(), request, answer);
+        let named = route.control.identity().member.map(|member| member.raft_id);
+        let right = ensure(named == Some(to), M6, || format!("{to:?} was asked, and {named:?} answers"));
+        let process = route.process;
+        self.note_message(process, process, answer);
+        self.hold(kept.and(right).map_err(|it| it.at(format!("process {process}"))));
+    }
+}
+
+/// M5: what was promised is on the disk.
+fn m5_kept_before_answered(record: &Record, request: &[u8], answer: &[u8]) -> Result<(), Violation> {
+    if !says_yes(answer) {
+        return Ok(());
+    }
+    let (vote, last) = match asked(request) {
+        Asked::Append { vote, last } => (vote, last),
+        Asked::Vote(vote) => (vote, None),
+        Asked::Transfer { .. } | Asked::Other => return Ok(()),
+    };
+    let kept = record.vote.map(|(term, node, _)| (term, node));
+    ensure(kept >= Some((vote.0, vote.1)), M5, || {
+        format!("said yes to {vote:?}, and the disk has {kept:?}")
+    })?;
+    let is_kept = last.is_none_or(|last| record.reaches(last));
+    ensure(is_kept, M5, || {
+        format!("took entries up to {last:?}, and they are not on the disk")
+    })
+}
