@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Command, Outcome, Refusal};
-use model::{Mode, Offset, PartitionId, PartitionIndex, TopicName};
+use model::{Mode, Offset, PartitionId, PartitionIndex, TopicId, TopicName};
 use seglog::{Store, StoreError};
 use tokio::time::timeout;
 
@@ -55,6 +55,14 @@ impl Inner {
         timeout(LOOK_AGAIN_PATIENCE, looked)
             .await
             .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Asks the cluster once for the topic of this identity, if nobody here has ever heard of it.
+    pub(crate) async fn look_for(&self, id: TopicId) {
+        if self.topics.by_id(id).is_none() && !self.cluster.catalog().is_deleted(id) {
+            // Whoever needs it finds out.
+            let _ = Box::pin(self.look_again()).await;
+        }
     }
 
     /// A topic to publish to, made now if the node makes topics by itself.
@@ -227,14 +235,15 @@ pub(crate) fn led_here(
     index: PartitionIndex,
 ) -> Result<&Arc<Partition>, FetchError> {
     let seat = seat_of(topic, index)?;
-    seat.led().ok_or_else(|| {
-        let leader = seat.agreed().leader;
-        let leader = leader.map_or_else(|| "nobody".to_owned(), |node| format!("node {node}"));
-        FetchError::LeaderUnavailable(format!(
-            "partition {index} of '{}' is led by {leader}",
-            topic.name
-        ))
-    })
+    seat.led().ok_or_else(|| led_elsewhere(topic, index))
+}
+
+/// Why this node has nothing to tell of a partition.
+pub(crate) fn led_elsewhere(topic: &Topic, index: PartitionIndex) -> FetchError {
+    let leader = topic.seat(index).and_then(|seat| seat.agreed().leader);
+    let leader = leader.map_or_else(|| "nobody".to_owned(), |node| format!("node {node}"));
+    let name = &topic.name;
+    FetchError::LeaderUnavailable(format!("partition {index} of '{name}' is led by {leader}"))
 }
 
 /// A refusal of a change of this topic.

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Addresses, Catalog, Command, Outcome, Registration};
+use catalog::{Addresses, Catalog, Claim, Command, Outcome, Registration};
 use futures_util::future::BoxFuture;
-use model::{BootId, ClusterId, NodeId, Site, StorageId, Timestamp};
+use model::{BootId, ClusterId, Incarnation, NodeId, Site, StorageId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::bond::bind;
 use crate::error::OpenError;
 use crate::seams::{
     CallError, Clock, Cluster, ClusterError, ClusterOverview, Entropy, Liveness, NodeOverview,
@@ -49,7 +50,7 @@ impl Alone {
     /// topics along that it made alone.
     pub const CLUSTER: ClusterId = ClusterId::from_bytes([0; 16]);
 
-    /// Opens the catalog in `data`, or begins one.
+    /// Opens the catalog in `data`, or begins one, and [binds](bind) the `hark.db` beside it.
     pub async fn open(
         data: &Path,
         clock: Arc<dyn Clock>,
@@ -58,7 +59,10 @@ impl Alone {
         let data = data.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
             let catalog = match read(&data)? {
-                Some(catalog) => catalog,
+                Some(catalog) => {
+                    bind(&data, &claim(&catalog)?)?;
+                    catalog
+                }
                 None => found(&data, &*entropy, clock.wall())?,
             };
             let agreed = Agreed {
@@ -176,8 +180,27 @@ fn found(data: &Path, entropy: &dyn Entropy, at: Timestamp) -> Result<Catalog, O
     for command in &commands {
         catalog.apply(command).map_err(corrupt)?;
     }
+    let never_registered = Claim {
+        incarnation: Incarnation(0),
+        ..claim(&catalog)?
+    };
+    bind(data, &never_registered)?;
     write(data, &catalog.encode()).map_err(corrupt)?;
     Ok(catalog)
+}
+
+/// What a node that stands alone says of itself: all of its starts are one.
+fn claim(catalog: &Catalog) -> Result<Claim, OpenError> {
+    let me = catalog.node(ME);
+    let me = me.ok_or_else(|| corrupt("it does not hold its own node"))?;
+    Ok(Claim {
+        cluster: catalog.cluster(),
+        id: Some(ME),
+        storage: me.storage,
+        boot: me.boot,
+        known_boots: Vec::new(),
+        incarnation: me.incarnation,
+    })
 }
 
 fn read(data: &Path) -> Result<Option<Catalog>, OpenError> {

@@ -27,7 +27,8 @@ pub struct Broker {
 
 impl Broker {
     /// Opens `hark.db` in `data`, makes this node what the catalog of the cluster says as far as it is
-    /// known here, restores groups, and starts the tasks.
+    /// known here, restores groups, and starts the tasks. Before, [`bind`](crate::bind) has noted in it the
+    /// start that the cluster has registered.
     pub async fn open(
         data: &Path,
         store: Arc<dyn Store>,
@@ -150,7 +151,7 @@ impl Broker {
         topic: &TopicName,
         start: &Start,
     ) -> Result<wire::cursor::Cursor, FetchError> {
-        let topic = self.inner.topic_to_read(topic).await?;
+        let topic = self.inner.topic_to_read_from(topic, start).await?;
         let partitions: Vec<PartitionIndex> = topic.indexes().collect();
         let positions = self.inner.located(&topic, &partitions, start).await?;
         Ok(wire::cursor::Cursor::new(topic.id, positions))

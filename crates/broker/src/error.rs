@@ -349,6 +349,9 @@ pub enum OpenError {
     /// The defaults for topics are outside their bounds.
     #[error("defaults for topics: {0}")]
     Defaults(TopicError),
+    /// `hark.db` is not that of this start of this node; with what to do.
+    #[error("{0}")]
+    Foreign(String),
     /// Something stored cannot be understood.
     #[error("{0}")]
     Corrupt(String),

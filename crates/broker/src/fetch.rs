@@ -9,7 +9,7 @@ use model::{Offset, PartitionIndex};
 use tokio::time::{Instant, timeout_at};
 use wire::Batch;
 
-use crate::admin::seat_of;
+use crate::admin::{led_elsewhere, seat_of};
 use crate::api::{Fetch, FetchedPartition};
 use crate::error::FetchError;
 use crate::inner::Inner;
@@ -23,20 +23,21 @@ impl Inner {
     pub(crate) async fn fetch(&self, fetch: Fetch) -> Result<Vec<FetchedPartition>, FetchError> {
         let topic = self.topic_to_read(&fetch.topic).await?;
         let positions = fetch.positions.iter().copied();
-        let fetching = Fetching::new(&topic, positions, fetch.max_bytes);
-        let afar = fetching.afar();
-        let deadline = deadline(fetch.wait);
-        let fetched = if afar.is_empty() {
-            self.fetch_here(fetching, fetch.min_bytes, deadline).await?
-        } else {
-            Box::pin(self.fetch_anywhere(fetching, afar, fetch.min_bytes, deadline)).await?
-        };
+        let mut fetched = Fetching::new(&topic, positions, fetch.max_bytes);
+        let (min_bytes, deadline) = (fetch.min_bytes, deadline(fetch.wait));
+        if fetched.is_here() {
+            fetched = self.fetch_here(fetched, min_bytes, deadline).await?;
+        }
+        // Another node may lead some of it since then.
+        if !fetched.is_here() {
+            fetched = Box::pin(self.fetch_anywhere(fetched, min_bytes, deadline)).await?;
+        }
         self.counts().records_delivered.add(fetched.records());
         self.counts().bytes_delivered.add(fetched.bytes as u64);
         Ok(fetched.finish())
     }
 
-    /// Reads partitions that this node leads.
+    /// Reads partitions that this node leads. Ends early when it leads one of them no more.
     pub(crate) async fn fetch_here(
         &self,
         mut fetching: Fetching,
@@ -53,6 +54,9 @@ impl Inner {
             }
             if topic.is_deleted() {
                 return Err(FetchError::UnknownTopic(topic.name.to_string()));
+            }
+            if !fetching.is_here() {
+                return Ok(fetching);
             }
             if timeout_at(deadline, ring).await.is_err() {
                 return Ok(fetching);
@@ -189,11 +193,15 @@ impl Fetching {
         true
     }
 
+    /// Whether this node leads all of them.
+    fn is_here(&self) -> bool {
+        !self.rows.iter().any(|row| row.is_afar(&self.topic))
+    }
+
     /// The partitions that other nodes lead, in order.
     fn afar(&self) -> Vec<PartitionIndex> {
-        let rows = self.rows.iter().filter(|row| row.error.is_none());
-        let indexes = rows.map(|row| row.index);
-        let mut afar: Vec<_> = indexes.filter(|i| self.topic.led(*i).is_none()).collect();
+        let rows = self.rows.iter().filter(|row| row.is_afar(&self.topic));
+        let mut afar: Vec<_> = rows.map(|row| row.index).collect();
         afar.sort_unstable();
         afar.dedup();
         afar
@@ -217,6 +225,10 @@ impl Fetching {
 }
 
 impl Row {
+    fn is_afar(&self, topic: &Topic) -> bool {
+        self.error.is_none() && topic.led(self.index).is_none()
+    }
+
     fn has_news(&self, topic: &Topic) -> bool {
         let partition = topic.led(self.index);
         self.error.is_none() && partition.is_some_and(|p| p.end() != self.next)
@@ -294,12 +306,16 @@ impl Row {
 
     fn finish(self, topic: &Topic) -> FetchedPartition {
         let here = topic.led(self.index).map(|p| (p.start(), p.end()));
-        let (start, end) = here.or(self.told).unwrap_or_default();
+        let known = here.or(self.told);
+        // Begin and end that nobody has told must not look like those of an empty partition.
+        let unknown = || known.is_none().then(|| led_elsewhere(topic, self.index));
+        let error = self.error.or_else(unknown);
+        let (start, end) = known.unwrap_or_default();
         FetchedPartition {
             index: self.index,
             start,
             end,
-            batches: self.error.map_or(Ok(self.batches), Err),
+            batches: error.map_or(Ok(self.batches), Err),
         }
     }
 }

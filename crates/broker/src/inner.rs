@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, DISK_READS_MAX};
+use model::limits::DISK_READS_MAX;
 use model::{Instant, StorageId, Timestamp, TopicId};
 use parking_lot::Mutex;
 use seglog::{Health, Store};
@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::api::{BrokerOptions, Counters, NodeStatus, TopicSettings};
+use crate::budget::Budget;
 use crate::counts::Counts;
 use crate::error::FetchError;
 use crate::fresh::Fresh;
@@ -40,8 +41,7 @@ pub(crate) struct Inner {
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) producer_ids: ProducerIds,
-    /// Bytes that may still be accepted before earlier ones are on disk.
-    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) budget: Budget,
     /// Partitions that idempotent producers write to.
     pub(crate) with_producers: Mutex<Vec<Weak<Partition>>>,
     /// Bytes that a restart now would read to learn what producers wrote.
@@ -128,7 +128,7 @@ impl Inner {
             makers,
             topics: Topics::default(),
             groups: restored.groups,
-            budget: Arc::new(Semaphore::new(APPEND_BYTES_IN_FLIGHT_MAX)),
+            budget: Budget::new(),
             with_producers: Mutex::default(),
             unsaved_bytes: AtomicU64::new(0),
             save_now: Notify::new(),
@@ -229,9 +229,7 @@ impl Inner {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let free = self.budget.available_permits();
-        let in_flight = APPEND_BYTES_IN_FLIGHT_MAX - free;
-        self.counts().snapshot(in_flight as u64)
+        self.counts().snapshot(self.budget.in_flight() as u64)
     }
 
     fn health(&self) -> Health {

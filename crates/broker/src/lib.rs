@@ -19,7 +19,9 @@ mod admin;
 mod alone;
 pub mod api;
 mod batches;
+mod bond;
 mod broker;
+mod budget;
 mod counts;
 mod describe;
 pub mod error;
@@ -49,6 +51,7 @@ mod wake;
 
 pub use alone::Alone;
 pub use api::*;
+pub use bond::bind;
 pub use broker::Broker;
 pub use catalog::NodeState;
 pub use error::*;

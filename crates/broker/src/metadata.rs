@@ -3,7 +3,7 @@
 //!
 //! | table | one row for |
 //! |---|---|
-//! | `node` | the node: storage id, the cluster whose catalog it follows, one past the last producer id that it was given, the defaults for topics that the store was told of |
+//! | `node` | the node: storage id, its last start, whether a broker has ever used this, the cluster whose catalog it follows, one past the last producer id that it was given, the defaults for topics that the store was told of |
 //! | `topics` | each topic of users of which the store holds something |
 //! | `held` | each partition that the store was told to make |
 //! | `producers` | each partition that an idempotent producer has written to: a [snapshot](SavedProducers) |
@@ -21,7 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{ClusterId, Offset, PartitionId, PartitionIndex, Timestamp, TopicId, TopicName};
+use model::{
+    BootId, ClusterId, Offset, PartitionId, PartitionIndex, StorageId, Timestamp, TopicId,
+    TopicName,
+};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -52,6 +55,19 @@ impl TopicRow {
         });
         ids.collect()
     }
+}
+
+/// Whose `hark.db` it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The data directory.
+    pub(crate) storage: StorageId,
+    /// The last start that used it; none before there was more than the storage id.
+    pub(crate) boot: Option<BootId>,
+    /// The cluster whose catalog the node follows, once it does.
+    pub(crate) cluster: Option<ClusterId>,
+    /// Whether a broker has ever used it.
+    pub(crate) is_opened: bool,
 }
 
 /// What a partition's idempotent producers had written when the log ended at `up_to`.
@@ -96,12 +112,35 @@ impl Metadata {
         }
     }
 
-    /// The identity of the data directory.
-    pub(crate) fn storage_id(&self) -> rusqlite::Result<[u8; 16]> {
-        let query = "SELECT storage_id FROM node";
-        self.connection
-            .lock()
-            .query_row(query, [], |row| row.get(0))
+    /// Whose this is.
+    pub(crate) fn owner(&self) -> rusqlite::Result<Owner> {
+        let query = "SELECT storage_id, boot, cluster, opened FROM node";
+        let connection = self.connection.lock();
+        connection.query_row(query, [], |row| {
+            let boot: Option<[u8; 16]> = row.get(1)?;
+            let cluster: Option<[u8; 16]> = row.get(2)?;
+            Ok(Owner {
+                storage: StorageId::from_bytes(row.get(0)?),
+                boot: boot.map(BootId::from_bytes),
+                cluster: cluster.map(ClusterId::from_bytes),
+                is_opened: row.get(3)?,
+            })
+        })
+    }
+
+    /// Notes that this is used by this start of this node.
+    pub(crate) fn set_start(&self, storage: StorageId, boot: BootId) -> rusqlite::Result<()> {
+        let change = "UPDATE node SET storage_id = ?1, boot = ?2";
+        let ids = [storage.as_bytes(), boot.as_bytes()];
+        self.connection.lock().execute(change, ids)?;
+        Ok(())
+    }
+
+    /// Notes that a broker uses this: from here on it says which records there are.
+    pub(crate) fn set_opened(&self) -> rusqlite::Result<()> {
+        let change = "UPDATE node SET opened = 1 WHERE opened = 0";
+        self.connection.lock().execute(change, [])?;
+        Ok(())
     }
 
     /// Takes note of the node's defaults for topics. If those that concern the store are not the ones
@@ -123,14 +162,6 @@ impl Metadata {
             change.execute(follow, [])?;
         }
         change.commit()
-    }
-
-    /// The cluster whose catalog this node follows, once it does.
-    pub(crate) fn cluster(&self) -> rusqlite::Result<Option<ClusterId>> {
-        let query = "SELECT cluster FROM node";
-        let connection = self.connection.lock();
-        let found: Option<[u8; 16]> = connection.query_row(query, [], |row| row.get(0))?;
-        Ok(found.map(ClusterId::from_bytes))
     }
 
     /// Notes that this cluster's catalog holds every topic of this node.

@@ -1,7 +1,7 @@
 //! The nodes of the cluster: who is there, and what an operator may change about them.
 
 use catalog::{Command, NodeState};
-use model::NodeId;
+use model::{Incarnation, NodeId};
 
 use crate::error::NodeError;
 use crate::inner::Inner;
@@ -44,10 +44,19 @@ impl Inner {
             },
             NodeChange::ForgetDisk { lose_partitions } => Command::ForgetDisk {
                 id,
+                incarnation: self.incarnation(id).await?,
                 lose_partitions,
             },
         };
         self.cluster.propose(command).await?;
         Ok(())
+    }
+
+    /// The last start of a node.
+    async fn incarnation(&self, id: NodeId) -> Result<Incarnation, NodeError> {
+        let catalog = self.cluster.fresh().await;
+        let catalog = catalog.map_err(|error| NodeError::Unavailable(error.to_string()))?;
+        let node = catalog.node(id).ok_or(NodeError::Unknown(id))?;
+        Ok(node.incarnation)
     }
 }

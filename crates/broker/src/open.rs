@@ -12,14 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::groups::Options;
-use model::{PartitionId, StorageId, TopicId, TopicName};
+use model::{PartitionId, TopicId, TopicName};
 use seglog::Store;
 
 use crate::api::BrokerOptions;
 use crate::error::OpenError;
 use crate::group::{self, Groups};
 use crate::inner::{Inner, Makers, Restored, Seams};
-use crate::metadata::{Metadata, TopicRow};
+use crate::metadata::{Metadata, Owner, TopicRow};
 use crate::partition::{Held, Partition};
 use crate::reconcile::Made;
 use crate::seams::{Clock, Cluster, Entropy};
@@ -80,12 +80,13 @@ struct Opening {
 impl Opening {
     /// Runs off the async workers: it reads and may write.
     fn restore(&self, data: &Path) -> Result<Restored, OpenError> {
-        let metadata = Metadata::open(data, self.new_identity())?;
+        let metadata = Metadata::open(data, None)?;
         let read = |what| move |source| OpenError::Control { what, source };
-        let storage_id = metadata
-            .storage_id()
-            .map_err(read("reading the identity"))?;
-        let cluster = metadata.cluster().map_err(read("reading the cluster"))?;
+        let owner = metadata.owner().map_err(read("reading the identity"))?;
+        self.check_owner(&owner)?;
+        metadata
+            .set_opened()
+            .map_err(read("noting that it is used"))?;
         metadata
             .set_topic_defaults(&self.options.topic_defaults)
             .map_err(read("writing the defaults for topics"))?;
@@ -99,26 +100,39 @@ impl Opening {
         let saved = saved.into_iter().map(|saved| (saved.partition, saved));
         Ok(Restored {
             metadata,
-            storage_id: StorageId::from_bytes(storage_id),
+            storage_id: owner.storage,
             made: Made {
                 rows,
                 saved_producers: saved.collect(),
-                is_import_due: Made::stood_alone(cluster),
+                is_import_due: Made::stood_alone(owner.cluster),
             },
             groups,
         })
     }
 
-    /// For a `hark.db` that is to be made. None where there are partitions of users: without the one
-    /// that named their topics they would all be dropped as strays.
-    fn new_identity(&self) -> Option<[u8; 16]> {
-        let partitions = self.store.partitions();
-        if partitions.iter().any(|id| *id != group::groups_partition()) {
-            return None;
+    /// The start that the cluster has registered is the one that [`bind`](crate::bind) has noted: what is
+    /// not in this `hark.db` was never made here. One that was just made knows of no records.
+    fn check_owner(&self, owner: &Owner) -> Result<(), OpenError> {
+        let catalog = self.cluster.catalog();
+        let me = catalog.node(self.cluster.me());
+        let registered = me.map(|node| (node.storage, Some(node.boot)));
+        if registered != Some((owner.storage, owner.boot)) {
+            return Err(OpenError::Foreign(
+                "the start that the cluster has registered is not the one that hark.db was \
+                 prepared for: another process has taken the place of this one"
+                    .to_owned(),
+            ));
         }
-        let mut identity = [0; 16];
-        self.entropy.fill(&mut identity);
-        Some(identity)
+        let is_of_users = |id: &PartitionId| *id != group::groups_partition();
+        if owner.is_opened || !self.store.partitions().iter().any(is_of_users) {
+            return Ok(());
+        }
+        Err(OpenError::Corrupt(
+            "hark.db was missing or empty, but the store holds records: nothing says to which \
+             topics they belong, and which of them are whole; put the old one back, or choose \
+             another data directory"
+                .to_owned(),
+        ))
     }
 
     /// A topic whose partitions the store does not have lost its records: that must not look like

@@ -137,7 +137,7 @@ impl Inner {
     }
 
     async fn reader(&self, poll: &Poll) -> Result<Reader, FetchError> {
-        let topic = self.topic_to_read(&poll.topic).await?;
+        let topic = self.topic_to_read_from(&poll.topic, &poll.start).await?;
         let partitions = partitions_asked(&topic, poll.partitions.as_deref())?;
         let positions = self.positions(&topic, &partitions, &poll.start).await?;
         let max_records = poll.max_records.clamp(1, POLL_RECORDS_MAX);

@@ -1,20 +1,17 @@
 //! Publishes records and batches.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+mod accepting;
 
-use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, PRODUCER_REPLAY_BYTES_MAX};
-use model::{Mode, PartitionId, PartitionIndex, TopicId, TopicName};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use std::sync::Arc;
+
+use model::{Mode, PartitionIndex, TopicId, TopicName};
 use wire::{Batch, BatchError};
 
 use crate::api::{Publish, Receipt};
 use crate::batches::{self, Cut};
 use crate::error::{PublishError, TopicError};
 use crate::inner::Inner;
-use crate::metadata::SavedProducers;
-use crate::partition::{Appended, Partition, Place};
-use crate::producers::ProducerTable;
+use crate::partition::Place;
 use crate::seat::Seat;
 use crate::topic::Topic;
 
@@ -23,14 +20,6 @@ const COPIES: u16 = 1;
 /// Attribute bits that only a broker may write.
 const TRANSACTIONAL_BIT: u16 = 1 << 4;
 const CONTROL_BIT: u16 = 1 << 5;
-
-/// A batch that was accepted.
-enum Accepted {
-    /// By this node.
-    Here(oneshot::Receiver<Appended>),
-    /// For another one, in the order of the line.
-    Afar(oneshot::Receiver<Result<Place, PublishError>>),
-}
 
 impl Inner {
     pub(crate) async fn publish(&self, publish: Publish) -> Result<Vec<Receipt>, PublishError> {
@@ -176,7 +165,7 @@ impl Inner {
             let size = batch.bytes().len();
             accepted.push(match size > max {
                 true => Err(PublishError::TooLarge { size, max }),
-                false => self.accept(topic, seat, batch).await,
+                false => self.accept_here(seat, batch).await,
             });
         }
         let mut fates = Vec::with_capacity(accepted.len());
@@ -188,72 +177,6 @@ impl Inner {
             fates.push(fate.map_err(|error| self.named(error, topic)));
         }
         fates
-    }
-
-    /// Waits in line for the bytes' turn and hands the batch to the partition, or to the line of the
-    /// node that leads it. Once this returns the batch will meet its fate, whether or not anybody waits
-    /// for the answer.
-    async fn accept(
-        &self,
-        topic: &Topic,
-        seat: &Seat,
-        batch: Batch,
-    ) -> Result<Accepted, PublishError> {
-        let _line = match seat.line.try_lock() {
-            Ok(line) => line,
-            Err(_) => seat.line.lock().await,
-        };
-        let Some(partition) = seat.led() else {
-            let budget = self.take_budget(batch.bytes().len()).await?;
-            let id = PartitionId {
-                topic: topic.id,
-                index: seat.index,
-            };
-            return Ok(Accepted::Afar(self.remote.append(id, batch, budget)));
-        };
-        // Before the budget is taken: a slow `hark.db` holds up this partition and no other.
-        if batch.header().producer.is_some() {
-            self.note_producer(partition, &batch).await?;
-        }
-        let budget = self.take_budget(batch.bytes().len()).await?;
-        let answer = partition.append(&*self.store, batch, budget);
-        let answer = answer.inspect_err(|_| self.count_refusal())?;
-        Ok(Accepted::Here(answer))
-    }
-
-    async fn take_budget(&self, bytes: usize) -> Result<OwnedSemaphorePermit, PublishError> {
-        // More than there is would wait for ever.
-        let bytes = bytes.min(APPEND_BYTES_IN_FLIGHT_MAX);
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let budget = Arc::clone(&self.budget);
-        let taken = budget.acquire_many_owned(permits).await;
-        taken.map_err(|_| PublishError::Stopped("the node is stopping".to_owned()))
-    }
-
-    /// Makes sure that a restart will look for this partition's producers, and not too far back.
-    async fn note_producer(
-        &self,
-        partition: &Arc<Partition>,
-        batch: &Batch,
-    ) -> Result<(), PublishError> {
-        let size = batch.bytes().len() as u64;
-        let unsaved = self.unsaved_bytes.fetch_add(size, Ordering::Relaxed) + size;
-        if unsaved >= PRODUCER_REPLAY_BYTES_MAX {
-            self.save_now.notify_one();
-        }
-        if partition.has_producers.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let up_to = partition.end();
-        let mark = SavedProducers {
-            partition: partition.id,
-            up_to,
-            table: ProducerTable::default().encode(up_to),
-        };
-        Box::pin(self.metadata.run(move |db| db.save_producers(&[mark]))).await?;
-        partition.has_producers.store(true, Ordering::Release);
-        self.with_producers.lock().push(Arc::downgrade(partition));
-        Ok(())
     }
 
     /// A partition that is gone, or that nobody leads any more, may mean that its topic is.
@@ -303,23 +226,6 @@ fn check_flags(batch: &Batch) -> Result<(), PublishError> {
         Ok(())
     } else {
         Err(PublishError::Invalid(BatchError::Attributes(bits)))
-    }
-}
-
-impl Accepted {
-    /// What became of the batch.
-    async fn fate(self) -> Result<Place, PublishError> {
-        let gone = |what: &str| Err(PublishError::Stopped(what.to_owned()));
-        match self {
-            Self::Here(answer) => match answer.await {
-                Ok(appended) => appended.map_err(PublishError::from),
-                // The store dropped its callback, which only a store that died does.
-                Err(_) => gone("the store is gone"),
-            },
-            Self::Afar(answer) => answer
-                .await
-                .unwrap_or_else(|_| gone("the node is stopping")),
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::partition::Partition;
 pub(crate) struct Seat {
     pub(crate) index: PartitionIndex,
     /// Keeps the order in which appends were asked for, while they wait for their bytes' turn.
-    pub(crate) line: tokio::sync::Mutex<()>,
+    line: tokio::sync::Mutex<()>,
     agreed: RwLock<Arc<PartitionState>>,
     /// Set once it is in this node's store. There it stays for as long as the topic does.
     here: OnceLock<Arc<Partition>>,
@@ -31,6 +31,14 @@ impl Seat {
             agreed: RwLock::new(Arc::clone(agreed)),
             here: OnceLock::new(),
             is_led: AtomicBool::new(false),
+        }
+    }
+
+    /// Stands in the line of those who append, until what is given here is dropped.
+    pub(crate) async fn in_line(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        match self.line.try_lock() {
+            Ok(line) => line,
+            Err(_) => self.line.lock().await,
         }
     }
 

@@ -31,6 +31,19 @@ impl Inner {
         }
     }
 
+    /// The same for this start. A cursor may be of a topic that was made again under this name a moment
+    /// ago, which this node does not know yet.
+    pub(crate) async fn topic_to_read_from(
+        &self,
+        name: &TopicName,
+        start: &Start,
+    ) -> Result<Arc<Topic>, FetchError> {
+        if let Start::Cursor(cursor) = start {
+            self.look_for(cursor.topic()).await;
+        }
+        self.topic_to_read(name).await
+    }
+
     /// The offset at which each of these partitions is to be read for this start. An explicit offset
     /// must be in range; what a cursor does not name begins at the earliest.
     ///

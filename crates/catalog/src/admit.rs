@@ -1,10 +1,11 @@
 //! Whether a process that calls is the node it says it is.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{BootId, ClusterId, Incarnation, NodeId, StorageId};
 
-use crate::{Catalog, Refusal};
+use crate::{Catalog, Node, Refusal};
 
 /// What a process says of itself before anything else is read from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,24 +37,33 @@ impl Catalog {
     /// [`Refusal::OtherCluster`], [`Refusal::Removed`], [`Refusal::OtherId`], [`Refusal::OtherDisk`],
     /// [`Refusal::DiskForgotten`] or [`Refusal::OldCopy`].
     pub fn admit(&self, claim: &Claim) -> Result<(), Refusal> {
-        let (Some(ours), Some(theirs)) = (self.cluster, claim.cluster) else {
+        let Some(ours) = self.cluster else {
             return Ok(());
         };
-        if ours != theirs {
+        if let Some(theirs) = claim.cluster.filter(|theirs| *theirs != ours) {
             return Err(Refusal::OtherCluster { theirs, ours });
         }
+        // Whoever names an id is judged by it, even if it names no cluster.
         let Some(id) = claim.id else {
             return Ok(());
         };
         if self.is_removed(id) {
             return Err(Refusal::Removed(id));
         }
-        match self.node_of_storage(claim.storage) {
+        match self.owner(id, claim.storage) {
             Some(node) if node.id != id => Err(Refusal::OtherId {
                 registered: node.id,
             }),
             _ => self.admit_as(id, claim),
         }
+    }
+
+    /// The node of this data directory. Looks first where it should be: this is asked for each call.
+    fn owner(&self, id: NodeId, storage: StorageId) -> Option<&Node> {
+        let there = self.node(id).filter(|node| node.storage == storage);
+        there
+            .or_else(|| self.node_of_storage(storage))
+            .map(Arc::as_ref)
     }
 
     fn admit_as(&self, id: NodeId, claim: &Claim) -> Result<(), Refusal> {

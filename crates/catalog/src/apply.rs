@@ -42,8 +42,9 @@ impl Catalog {
             } => self.remove(*id, *lose_partitions),
             Command::ForgetDisk {
                 id,
+                incarnation,
                 lose_partitions,
-            } => self.forget_disk(*id, *lose_partitions),
+            } => self.forget_disk(*id, *incarnation, *lose_partitions),
             Command::CreateTopic {
                 id,
                 name,

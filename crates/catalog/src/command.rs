@@ -48,9 +48,12 @@ pub enum Command {
         lose_partitions: bool,
     },
     /// The data directory of a node is lost: the next registration of its id may bring another one.
+    /// Refused when the node has been registered anew since.
     ForgetDisk {
         /// Which.
         id: NodeId,
+        /// The last start from that directory.
+        incarnation: Incarnation,
         /// Partitions that only it holds may be lost: they begin anew, empty, on the new disk.
         lose_partitions: bool,
     },

@@ -16,6 +16,7 @@ use crate::log::LogStore;
 use crate::machine::{Machine, Views};
 use crate::network::{Gate, Ways};
 use crate::runtime::Scope;
+use crate::twin::Twins;
 use crate::writer::Writer;
 use crate::{Change, Key, OpenError, Saved, Seams, Store, StoreError, Timings};
 use crate::{Status, steward};
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) engine: OnceLock<Running>,
     pub(crate) incoming: Mutex<Option<Incoming>>,
+    pub(crate) twins: Twins,
     /// When a leader last said that it hands over.
     pub(crate) transfer_seen: Mutex<Option<Instant>>,
     pub(crate) identity: Mutex<Identity>,
@@ -86,6 +88,7 @@ impl Control {
             gate: Gate::default(),
             engine: OnceLock::new(),
             incoming: Mutex::default(),
+            twins: Twins::default(),
             transfer_seen: Mutex::default(),
             snapshot_after: options.snapshot_after,
             log: LogStore::new(&saved, writer.clone())?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::{Command, RaftId, Registration};
-use model::limits;
+use model::{BootId, limits};
 use openraft::ReadPolicy;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
@@ -14,16 +14,18 @@ use crate::control::{Inner, Running};
 use crate::engine::{Proposal, Snapshot, Vote};
 use crate::incoming::{Incoming, Progress};
 use crate::rpc::{Request, Response, SnapshotChunk};
+use crate::runtime::compute;
 use crate::{Control, Status, snapshot};
 
 /// How long the holder of an id has to show that it lives.
 const WHO_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Control {
-    /// Answers a request of another node's control. `from` must be proven, by the connection.
-    pub async fn handle(&self, from: RaftId, request: Bytes) -> Bytes {
+    /// Answers a request of another node's control. `from`, and that it is its start `boot` that asks,
+    /// must be proven, by the connection.
+    pub async fn handle(&self, from: RaftId, boot: BootId, request: Bytes) -> Bytes {
         let response = match Request::decode(request) {
-            Ok(request) => self.inner.answer(from, request).await,
+            Ok(request) => self.inner.answer(from, boot, request).await,
             Err(error) => Response::Failed(error.to_string()),
         };
         response.encode()
@@ -31,7 +33,12 @@ impl Control {
 }
 
 impl Inner {
-    pub(crate) async fn answer(self: &Arc<Self>, from: RaftId, request: Request) -> Response {
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        from: RaftId,
+        boot: BootId,
+        request: Request,
+    ) -> Response {
         match &request {
             Request::Who => return Response::ItIs(self.boot),
             Request::Status => return Response::Status(Box::new(Status::of(self))),
@@ -40,13 +47,38 @@ impl Inner {
         let Some(running) = self.engine.get() else {
             return Response::Failed("this node has not joined a cluster yet".to_owned());
         };
-        if let Some(refusal) = request.vote().and_then(|vote| suspect(running, from, vote)) {
+        if let Some(vote) = request.vote()
+            && let Some(refusal) = self.suspect(running, from, boot, vote).await
+        {
             tracing::error!(%refusal, from = from.0, "a request for the agreement is refused");
             return Response::Failed(refusal);
         }
         self.scope
             .run(self.answer_member(running, from, request))
             .await
+    }
+
+    /// Why a vote cannot be that of the node that sends it, or must not be answered by this process.
+    async fn suspect(
+        self: &Arc<Self>,
+        running: &Running,
+        from: RaftId,
+        boot: BootId,
+        vote: &Vote,
+    ) -> Option<String> {
+        if let Some(impossible) = impossible(running, from, vote) {
+            return Some(impossible);
+        }
+        let (theirs, ours) = futures_util::join!(
+            self.is_twin(from, boot),
+            self.is_twin(running.me, self.boot)
+        );
+        let twin = [(theirs, from), (ours, running.me)]
+            .into_iter()
+            .find_map(|(is_twin, node)| is_twin.then_some(node.node()))?;
+        Some(format!(
+            "node {twin} runs already, and this is another process on a copy of its data directory"
+        ))
     }
 
     async fn answer_member(&self, running: &Running, from: RaftId, request: Request) -> Response {
@@ -79,7 +111,8 @@ impl Inner {
             Progress::Damaged => return Response::Failed("the snapshot is damaged".to_owned()),
             Progress::Whole(contents) => contents,
         };
-        if let Err(error) = snapshot::decode_contents(contents.clone()) {
+        let read = compute(|| snapshot::decode_contents(contents.clone()));
+        if let Err(error) = read {
             return Response::Failed(format!("the snapshot cannot be read: {error}"));
         }
         let snapshot = Snapshot {
@@ -157,7 +190,10 @@ impl Inner {
             return Ok(registration.boot != self.boot);
         }
         let members = self.seams.liveness.members();
-        if !members.iter().any(|(id, is)| *id == holder.id && is.alive) {
+        let seen = members.iter().find(|(id, _)| *id == holder.id);
+        // Membership that has just begun has not met everybody: only what it says counts, or, where it
+        // says nothing, what the controller has made of that.
+        if seen.is_some_and(|(_, is)| !is.alive) {
             return Ok(false);
         }
         match self
@@ -165,6 +201,7 @@ impl Inner {
             .await
         {
             Ok(Response::ItIs(boot)) => Ok(boot == holder.boot),
+            _ if seen.is_none() && holder.fenced => Ok(false),
             _ => Err(format!(
                 "whether node {} at {} still runs is not known yet",
                 holder.id, holder.addresses.peer
@@ -191,8 +228,8 @@ impl Inner {
     }
 }
 
-/// Why a vote cannot be that of the node that sends it.
-fn suspect(running: &Running, from: RaftId, vote: &Vote) -> Option<String> {
+/// Why nobody would send such a vote.
+fn impossible(running: &Running, from: RaftId, vote: &Vote) -> Option<String> {
     let named = vote.leader_id.node_id;
     if named != from.0 {
         return Some(format!("node {} speaks for {named}", from.0));

@@ -35,6 +35,7 @@ mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timings;
+mod twin;
 mod writer;
 
 pub use control::{Control, ControlOptions};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use catalog::{Addresses, Command, Outcome, RaftId, Registration};
+use catalog::{Addresses, Claim, Command, Outcome, RaftId, Registration};
 use model::{ClusterId, NodeId, Site};
 
 use crate::identity::{Identity, Member};
@@ -40,6 +40,14 @@ impl Control {
         self.save(identity).await?;
         self.start_engine(member).await?;
         self.finish_founding(member, introduction).await
+    }
+
+    /// Writes down that this start is about to be registered, and gives what it says of itself. What else
+    /// keeps the chain of starts may note it from here on: the next start knows of it.
+    pub async fn begin(&self) -> Result<Claim, ControlError> {
+        let _life = self.inner.life.lock().await;
+        self.begin_boot().await?;
+        Ok(self.claim())
     }
 
     /// What this start must be registered with, for a node that asks another one to do it. It is written
@@ -124,10 +132,7 @@ impl Control {
         &self,
         introduction: &Introduction,
     ) -> Result<Registration, ControlError> {
-        let boot = self.inner.boot;
-        let mut identity = self.identity();
-        identity.try_boot(boot);
-        self.save(identity.clone()).await?;
+        let (boot, identity) = (self.inner.boot, self.begin_boot().await?);
         Ok(Registration {
             id: introduction.id.or_else(|| identity.node()),
             site: introduction.site,
@@ -141,6 +146,15 @@ impl Control {
         })
     }
 
+    async fn begin_boot(&self) -> Result<Identity, StoreError> {
+        let mut identity = self.identity();
+        identity.try_boot(self.inner.boot);
+        self.save(identity.clone()).await?;
+        Ok(identity)
+    }
+
+    /// Done before anybody is told that the node has started, so nothing is acknowledged by a start that
+    /// the directory does not know to be its last.
     async fn confirm(&self, outcome: &Outcome) -> Result<(), ControlError> {
         let Outcome::Registered {
             cluster,

@@ -18,6 +18,7 @@ use crate::engine::{
     Answer, Engine, Entry, Position, Proposal, Snapshot, SnapshotMeta, StoredMembership,
 };
 use crate::recent::Recent;
+use crate::runtime::compute;
 use crate::writer::Writer;
 use crate::{Change, Key, Saved, StoreError, snapshot};
 
@@ -76,7 +77,8 @@ impl Machine {
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), crate::codec::DecodeError> {
-        (self.catalog, self.recent) = snapshot::decode_contents(snapshot.snapshot.clone())?;
+        (self.catalog, self.recent) =
+            compute(|| snapshot::decode_contents(snapshot.snapshot.clone()))?;
         self.applied = snapshot.meta.last_log_id;
         self.membership = snapshot.meta.last_membership.clone();
         self.show();
@@ -194,21 +196,29 @@ impl RaftSnapshotBuilder<Engine> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let snapshot = Snapshot {
             meta: self.meta.clone(),
-            snapshot: snapshot::encode_contents(&self.catalog, &self.recent),
+            snapshot: compute(|| snapshot::encode_contents(&self.catalog, &self.recent)),
         };
         save(snapshot.clone(), &self.current, &self.writer).await?;
         Ok(snapshot)
     }
 }
 
-/// Makes this snapshot the one that there is, unless a newer one came meanwhile.
+/// Makes this snapshot the one that there is, unless a newer one came meanwhile, and waits for the disk.
 async fn save(snapshot: Snapshot, current: &Current, writer: &Writer) -> io::Result<()> {
-    let is_older = |held: &Snapshot| held.meta.last_log_id > snapshot.meta.last_log_id;
-    if current.lock().as_ref().is_some_and(is_older) {
-        return Ok(());
-    }
-    let change = Change::Put(Key::Snapshot, snapshot::encode(&snapshot));
-    writer.write(vec![change]).await.map_err(io::Error::other)?;
-    *current.lock() = Some(snapshot);
-    Ok(())
+    let bytes = compute(|| snapshot::encode(&snapshot));
+    let written = {
+        // Compared and handed over under one lock: an older snapshot that passes a newer one on its way
+        // to the disk would end before the log begins.
+        let mut current = current.lock();
+        let is_newer = |held: &Snapshot| held.meta.last_log_id > snapshot.meta.last_log_id;
+        if current.as_ref().is_some_and(is_newer) {
+            return Ok(());
+        }
+        *current = Some(snapshot);
+        writer.begin(vec![Change::Put(Key::Snapshot, bytes)])
+    };
+    written.await.map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,9 @@ impl Gate {
     }
 }
 
+/// How many times the wait for any other answer a snapshot may take to be installed.
+const INSTALL_PATIENCE: u32 = 15;
+
 /// Makes the engine's way to each node.
 #[derive(Debug, Clone)]
 pub(crate) struct Ways {
@@ -119,15 +122,21 @@ impl Way {
         let parts = snapshot.snapshot.len() / limits::SNAPSHOT_CHUNK_BYTES;
         for _ in 0..2 * parts + 8 {
             self.pass_gate()?;
+            let bytes = chunk(&snapshot.snapshot, offset);
+            let length = snapshot.snapshot.len() as u64;
+            // The last part is answered when all of it is read and on the disk.
+            let patience = match offset.saturating_add(bytes.len() as u64) >= length {
+                true => self.ways.patience * INSTALL_PATIENCE,
+                false => self.ways.patience,
+            };
             let request = Request::Snapshot(SnapshotChunk {
                 vote,
                 meta: snapshot.meta.clone(),
                 checksum,
-                length: snapshot.snapshot.len() as u64,
+                length,
                 offset,
-                bytes: chunk(&snapshot.snapshot, offset),
+                bytes,
             });
-            let patience = self.ways.patience;
             match self
                 .ask(&request, RPCTypes::InstallSnapshot, patience)
                 .await?

@@ -122,7 +122,7 @@ impl Inner {
         patience: Duration,
     ) -> Result<Response, String> {
         if node == running.me {
-            let answer = self.answer(node, request.clone());
+            let answer = self.answer(node, self.boot, request.clone());
             return tokio::time::timeout(patience, answer)
                 .await
                 .map_err(|_| "no quorum in time".to_owned());

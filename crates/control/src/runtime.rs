@@ -16,6 +16,7 @@ use openraft::OptionalSend;
 use openraft_rt_tokio::TokioRuntime;
 use parking_lot::Mutex;
 use rand_core::TryRng;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinHandle};
 
 tokio::task_local! {
@@ -96,6 +97,16 @@ impl Scope {
         let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// Does what takes long to compute without holding up the other tasks of this thread. Where there is
+/// one thread, as in the simulator, it is done in its turn.
+pub(crate) fn compute<T>(work: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 

@@ -11,10 +11,10 @@ use openraft::async_runtime::{Instant, WatchReceiver};
 use openraft::impls::EmptyNode;
 use tokio::task::JoinHandle;
 
-use crate::Control;
 use crate::control::{Inner, Running};
 use crate::decide::{Action, Facts, Leading, Memory, NodeFacts, decide};
 use crate::status::{Metrics, is_half_done, is_settled, quorum_heard};
+use crate::{Control, ProposeError};
 
 /// Everything that the loop wakes for.
 enum Event {
@@ -141,7 +141,8 @@ fn heard(metrics: &Metrics) -> BTreeMap<RaftId, Duration> {
         .collect()
 }
 
-/// Does these things one after the other; what fails is decided anew at the next look.
+/// Does these things one after the other, up to the first that fails: without a quorum each of the others
+/// would only take its time to fail. What is left is decided anew at the next look.
 async fn act(inner: Weak<Inner>, actions: Vec<Action>) {
     for action in actions {
         let Some(inner) = inner.upgrade() else {
@@ -154,8 +155,14 @@ async fn act(inner: Weak<Inner>, actions: Vec<Action>) {
         let done = tokio::time::timeout(CHANGE_PATIENCE, perform(inner, &running, action)).await;
         match done {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error, "the controller's action failed"),
-            Err(_) => tracing::warn!("the controller's action takes too long"),
+            Ok(Err(error)) => {
+                tracing::warn!(error, "the controller's action failed");
+                return;
+            }
+            Err(_) => {
+                tracing::warn!("the controller's action takes too long");
+                return;
+            }
         }
     }
 }
@@ -173,8 +180,11 @@ async fn perform(inner: Arc<Inner>, running: &Running, action: Action) -> Result
                 incarnation,
                 fenced,
             };
-            let done = Control { inner }.propose(command).await;
-            return done.map(drop).map_err(|error| error.to_string());
+            return match (Control { inner }).propose(command).await {
+                // It was decided on what has changed since; the others have not.
+                Ok(_) | Err(ProposeError::Refused(_)) => Ok(()),
+                Err(error @ ProposeError::Unavailable(_)) => Err(error.to_string()),
+            };
         }
         Action::Transfer(to) => {
             let asked = running.raft.trigger().transfer_leader(to.0).await;

@@ -47,13 +47,21 @@ impl Writer {
 
     /// Makes changes and waits until they are on disk.
     pub(crate) async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.begin(changes).await
+    }
+
+    /// Asks for changes now; the answer comes when they are on disk, whether it is waited for or not.
+    pub(crate) fn begin(
+        &self,
+        changes: Vec<Change>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
         let (answer, arrival) = oneshot::channel();
         let done = move |outcome| {
             let _ = answer.send(outcome);
         };
         self.submit(changes, Box::new(done));
         let ended = StoreError::Failed("its writer has ended".to_owned());
-        arrival.await.map_err(|_| ended)?
+        async move { arrival.await.map_err(|_| ended)? }
     }
 
     /// The failure after which nothing is written any more.

@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::member::Member;
 
+/// How long a cluster may take to form.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many nodes vote in a large cluster.
+const VOTERS_MAX: usize = 5;
 /// Between two looks at the cluster.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -55,7 +59,25 @@ impl Cluster {
         for member in &mut self.members {
             member.ready().await?;
         }
-        self.agreed(Duration::from_secs(60)).await.map(drop)
+        self.settled().await
+    }
+
+    /// Waits until all agree and as many vote as are to: from then on a minority may die.
+    async fn settled(&self) -> Result<()> {
+        let voters = self.members.len().min(VOTERS_MAX);
+        let started = Instant::now();
+        loop {
+            self.agreed(PATIENCE).await?;
+            let mut all = true;
+            for member in &self.members {
+                all &= View::of(&member.status().await?)?.voters.len() == voters;
+            }
+            if all {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "{voters} are to vote");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// The addresses of all for `--peers`.

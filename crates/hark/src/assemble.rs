@@ -156,6 +156,7 @@ impl fmt::Debug for Keys {
 fn refused(error: ::broker::OpenError) -> Failure {
     match error {
         ::broker::OpenError::Store(error) => engine::refused(&error),
+        error @ ::broker::OpenError::Foreign(_) => Failure::new(Exit::Refused, error.to_string()),
         error @ ::broker::OpenError::Defaults(_) => Failure::config(error.to_string()),
         error => Failure::new(Exit::Failed, error.to_string()),
     }

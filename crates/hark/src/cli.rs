@@ -7,7 +7,9 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bench;
-use crate::commands::{completions, discovery, group, init, local, node, publish, serve, subscribe, topic};
+use crate::commands::{
+    completions, discovery, group, init, local, node, publish, serve, subscribe, topic,
+};
 use crate::config::CommonOptions;
 use crate::exit::{CODES_HELP, Outcome};
 
@@ -88,7 +90,8 @@ mod tests {
     fn visit(command: &clap::Command, nameless: &mut Vec<String>) {
         for option in command.get_arguments() {
             let long = option.get_long().unwrap_or_default();
-            let exempt = option.is_positional() || ["help", "version", "yes", "lose-partitions"].contains(&long);
+            let exempt = option.is_positional()
+                || ["help", "version", "yes", "lose-partitions"].contains(&long);
             let named = option
                 .get_env()
                 .is_some_and(|name| name.to_str().unwrap().starts_with("HARK_"));

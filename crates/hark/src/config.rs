@@ -103,7 +103,10 @@ fn joined(servers: &[String]) -> Option<String> {
 /// `"a,b"`, or `["a", "b"]`.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a server is a text, several are a list of texts")]
+    #[serde(
+        untagged,
+        expecting = "a server is a text, several are a list of texts"
+    )]
     enum Servers {
         One(String),
         Many(Vec<String>),

@@ -57,7 +57,7 @@ pub const JOURNAL_FILE_BYTES: u64 = 32 << 20;
 pub const JOURNAL_FILES_MAX: usize = 24;
 /// Most bytes of one group commit.
 pub const GROUP_COMMIT_BYTES_MAX: usize = 4 * MIB;
-/// Most bytes accepted but not yet on disk, over all partitions of a node.
+/// Most bytes accepted but not yet on disk, over all partitions that a node leads.
 pub const APPEND_BYTES_IN_FLIGHT_MAX: usize = 64 * MIB;
 /// Most bytes on disk in the journal but not yet written to segments.
 pub const UNSETTLED_BYTES_MAX: usize = 64 * MIB;
@@ -133,6 +133,10 @@ pub const COMMIT_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600
 /// About how many bytes of batches go to another node's partition with one call; a first batch larger
 /// than this goes whole.
 pub const PEER_APPEND_BYTES_MAX: usize = 4 * MIB;
+/// Most bytes accepted for partitions of other nodes and not yet answered for.
+pub const PEER_APPEND_BYTES_IN_FLIGHT_MAX: usize = 64 * MIB;
+/// The same, for those of one other node.
+pub const PEER_APPEND_BYTES_PER_NODE_MAX: usize = 16 * MIB;
 /// Longest time that a broker waits for records in the place of another one, which then asks again.
 pub const PEER_FETCH_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Largest answer of one broker to another.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::Claim;
-use model::NodeId;
+use model::{NodeId, limits};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -46,13 +46,12 @@ impl PeerOptions {
 pub struct PeerTimings {
     /// Longest wait for a TCP connection.
     pub connect: Duration,
-    /// Longest wait for the handshake, TLS included; [`limits::PEER_HANDSHAKE_TIMEOUT`] at most.
-    ///
-    /// [`limits::PEER_HANDSHAKE_TIMEOUT`]: model::limits::PEER_HANDSHAKE_TIMEOUT
+    /// Longest wait for the handshake, TLS included; longer ones count as
+    /// [`limits::PEER_HANDSHAKE_TIMEOUT`].
     pub handshake: Duration,
     /// Between two pings on an open connection.
     pub ping: Duration,
-    /// A connection on which nothing has moved for so long is taken to be dead.
+    /// A connection on which the other side gave no sign of life for so long is taken to be dead.
     pub silence: Duration,
     /// A connection that nobody has used for so long is closed.
     pub idle: Duration,
@@ -66,7 +65,7 @@ impl Default for PeerTimings {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(3),
-            handshake: model::limits::PEER_HANDSHAKE_TIMEOUT,
+            handshake: limits::PEER_HANDSHAKE_TIMEOUT,
             ping: Duration::from_secs(2),
             silence: Duration::from_secs(10),
             idle: Duration::from_secs(300),
@@ -131,9 +130,14 @@ impl Peers {
     /// Ready to call; nobody can call this node before [`Self::serve`].
     #[must_use]
     pub fn new(options: PeerOptions, admission: Arc<dyn Admission>) -> Self {
+        let handshake = options.timings.handshake;
+        let timings = PeerTimings {
+            handshake: handshake.min(limits::PEER_HANDSHAKE_TIMEOUT),
+            ..options.timings
+        };
         let shared = Arc::new(Shared {
             security: options.security,
-            timings: options.timings,
+            timings,
             admission,
         });
         Self(Arc::new(Inner {

@@ -118,7 +118,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-/// When bytes last moved on a connection.
+/// When the other side last gave a sign of life: it sent something, or took what had to wait.
 #[derive(Debug)]
 pub(crate) struct Activity(Mutex<State>);
 
@@ -149,7 +149,7 @@ impl Activity {
         self.0.lock().pauses > 0
     }
 
-    /// How long nothing has moved.
+    /// How long there was none.
     pub(crate) fn silence(&self) -> Duration {
         let state = self.0.lock();
         match state.pauses {

@@ -209,7 +209,11 @@ fn every_script(args: &Args) -> Result<(), String> {
             played.map_err(|it| failed(&it, &format!("scripts --seed {seed} --seeds 1")))?;
         }
     }
-    println!("scripts: {} situations on {} seeds", whole::SCRIPTS.len(), args.seeds);
+    println!(
+        "scripts: {} situations on {} seeds",
+        whole::SCRIPTS.len(),
+        args.seeds
+    );
     Ok(())
 }
 

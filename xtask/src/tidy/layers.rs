@@ -75,7 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["door-http"]),
     ("hyper-util", &["door-http"]),
     ("rusqlite", &["seglog", "broker", "control"]),
-    ("rustix", &["seglog", "hark", "test-support"]),
+    ("rustix", &["seglog", "hark", "test-support", "e2e"]),
     ("aes-gcm", &["seglog"]),
     ("serde", &["door-http", "hark"]),
     ("serde_json", &["door-http", "hark", "xtask", "e2e"]),

@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Offset, PartitionIndex};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
+use wire::Batch;
 
 use super::{Fetching, Room, Row, Taken};
 use crate::api::FetchedPartition;
 use crate::error::FetchError;
 use crate::inner::Inner;
+use crate::poll::hear_patience;
 use crate::remote::{Afar, FetchSize};
 
 impl Inner {
-    /// Reads partitions some of which, `afar`, other nodes lead. One whose leader does not answer is told
-    /// as unavailable at once, like every other error of a partition.
+    /// Reads partitions some of which other nodes lead. One whose leader does not answer is told as
+    /// unavailable, like every other error of a partition, and does not hold up the others for long.
     pub(super) async fn fetch_anywhere(
         &self,
         mut fetching: Fetching,
-        afar: Vec<PartitionIndex>,
         min_bytes: usize,
         deadline: Instant,
     ) -> Result<Fetching, FetchError> {
@@ -27,13 +28,12 @@ impl Inner {
             min_bytes: 1,
             max_bytes: fetching.max_bytes,
         };
+        let afar = fetching.afar();
         let is_all = afar.len() == fetching.rows.len();
         let mut afar = Afar::new(&self.remote, &topic, afar, is_all, size);
         let waiting = topic.wake.wait();
         afar.ask(&fetching.positions(), Duration::ZERO);
-        while afar.is_asking() {
-            fetching.receive(afar.next().await);
-        }
+        let _ = timeout(hear_patience(deadline), fetching.hear_all(&mut afar)).await;
         fetching.fail_silent(&afar);
         loop {
             let ring = waiting.ring();
@@ -59,6 +59,13 @@ impl Inner {
 }
 
 impl Fetching {
+    /// Waits for the answers of all who were asked.
+    async fn hear_all(&mut self, afar: &mut Afar) {
+        while afar.is_asking() {
+            self.receive(afar.next().await);
+        }
+    }
+
     /// Where each partition is to be read next, in their order.
     fn positions(&self) -> Vec<(PartitionIndex, Offset)> {
         let positions = self.rows.iter().map(|row| (row.index, row.next));
@@ -71,19 +78,18 @@ impl Fetching {
     /// Takes what leaders have sent, as far as there is room.
     fn receive(&mut self, parts: Vec<FetchedPartition>) {
         for part in parts {
-            let room = Room {
-                bytes: self.max_bytes.saturating_sub(self.bytes),
-                is_first: self.bytes == 0,
-            };
-            let mut rows = self.rows.iter_mut();
-            let Some(row) = rows.find(|row| row.index == part.index) else {
-                continue;
-            };
-            match row.receive(part, room) {
-                Taken::Bytes(bytes) => self.bytes += bytes,
-                Taken::Full(bytes) => {
-                    self.bytes += bytes;
-                    self.is_full = true;
+            // One partition may have been asked for more than once.
+            for row in self.rows.iter_mut().filter(|row| row.index == part.index) {
+                let room = Room {
+                    bytes: self.max_bytes.saturating_sub(self.bytes),
+                    is_first: self.bytes == 0,
+                };
+                match row.receive(&part, room) {
+                    Taken::Bytes(bytes) => self.bytes += bytes,
+                    Taken::Full(bytes) => {
+                        self.bytes += bytes;
+                        self.is_full = true;
+                    }
                 }
             }
         }
@@ -100,7 +106,7 @@ impl Fetching {
 }
 
 impl Row {
-    fn receive(&mut self, part: FetchedPartition, room: Room) -> Taken {
+    fn receive(&mut self, part: &FetchedPartition, room: Room) -> Taken {
         let (start, end) = (part.start, part.end);
         self.told = Some((start, end));
         if !(start..=end).contains(&self.next) {
@@ -112,10 +118,14 @@ impl Row {
             });
             return Taken::Bytes(0);
         }
-        match part.batches {
-            Ok(batches) => self.take(batches, end, room),
+        match &part.batches {
+            Ok(batches) => {
+                let ahead = |batch: &&Batch| batch.header().last_offset >= self.next;
+                let batches = batches.iter().filter(ahead).cloned().collect();
+                self.take(batches, end, room)
+            }
             Err(error) => {
-                self.fail(error);
+                self.fail(error.clone());
                 Taken::Bytes(0)
             }
         }

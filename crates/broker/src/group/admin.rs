@@ -1,9 +1,9 @@
 //! Groups as people see and change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::groups::{Answer, Description, GroupName, MemberDescription, Request, StateName};
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use model::{Offset, PartitionId, PartitionIndex, TopicId, TopicName};
 
 use super::error::{refused, stopping};
@@ -12,19 +12,42 @@ use crate::api::{GroupCommit, GroupDescription, GroupMember, Start};
 use crate::error::GroupError;
 use crate::inner::Inner;
 
+/// The ends of so many topics are asked for at once.
+const ASKED_AT_ONCE: usize = 16;
+
+/// A group as the coordinator knows it.
+struct FoundGroup {
+    description: Description,
+    commits: BTreeMap<PartitionId, Offset>,
+}
+
 impl Inner {
-    /// The groups that this node coordinates.
-    pub(crate) async fn groups_here(&self) -> Vec<GroupDescription> {
-        let mut described = Vec::new();
-        for name in self.group_names() {
+    /// The groups that this node coordinates, in the order of their names, after this one and up to about
+    /// so many bytes; and whether there are more.
+    pub(crate) async fn groups_here(
+        &self,
+        after: Option<&str>,
+        bytes_max: usize,
+    ) -> (Vec<GroupDescription>, bool) {
+        let mut names = self.group_names();
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
+        let (mut found, mut size, mut more) = (Vec::new(), 0_usize, false);
+        for name in names {
+            if size > bytes_max {
+                more = true;
+                break;
+            }
             // One that was deleted in between is left out.
-            described.extend(self.describe_group(&name).await);
+            if let Ok(group) = self.find_group(&name) {
+                size += 64 + 300 * (group.description.members.len() + group.commits.len());
+                found.push(group);
+            }
         }
-        described
+        (self.described(found).await, more)
     }
 
     /// Their names, in order.
-    pub(crate) fn group_names(&self) -> Vec<GroupName> {
+    fn group_names(&self) -> Vec<GroupName> {
         let Some(Ok(Answer::List(list))) = self.groups.ask_now(Request::List) else {
             return Vec::new();
         };
@@ -44,8 +67,8 @@ impl Inner {
         start: &Start,
     ) -> Result<GroupDescription, GroupError> {
         let group = name::<GroupName>(group)?;
-        self.ask_description(&group)?;
-        let topic = self.topic_to_read(topic).await?;
+        self.find_group(&group)?;
+        let topic = self.topic_to_read_from(topic, start).await?;
         let partitions: Vec<_> = topic.indexes().collect();
         let positions = self.all_positions(&topic, &partitions, start).await?;
         let positions = positions.into_iter().map(|(index, at)| {
@@ -66,25 +89,41 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn describe_group(
+    async fn describe_group(&self, group: &GroupName) -> Result<GroupDescription, GroupError> {
+        let found = vec![self.find_group(group)?];
+        let described = self.described(found).await.pop();
+        described.ok_or_else(|| GroupError::Unknown(group.as_str().to_owned()))
+    }
+
+    fn find_group(&self, group: &GroupName) -> Result<FoundGroup, GroupError> {
+        let description = match self.groups.ask_now(Request::Describe(group.clone())) {
+            Some(Ok(Answer::Description(description))) => description,
+            Some(Err(error)) => return Err(refused(&error, group.as_str(), "")),
+            Some(Ok(_)) | None => return Err(stopping()),
+        };
+        Ok(FoundGroup {
+            description,
+            commits: self.groups.commits(group, None),
+        })
+    }
+
+    /// All of them with one question to each leader and topic, however many groups there are.
+    async fn described(&self, groups: Vec<FoundGroup>) -> Vec<GroupDescription> {
+        let committed = groups.iter().flat_map(|group| group.commits.keys());
+        let committed: BTreeSet<PartitionId> = committed.copied().collect();
+        let ends = self.ends_of(committed.into_iter()).await;
+        let described = groups.into_iter().map(|group| self.describe(group, &ends));
+        described.collect()
+    }
+
+    fn describe(
         &self,
-        group: &GroupName,
-    ) -> Result<GroupDescription, GroupError> {
-        let description = self.ask_description(group)?;
-        Ok(self.described(description).await)
-    }
-
-    fn ask_description(&self, group: &GroupName) -> Result<Description, GroupError> {
-        match self.groups.ask_now(Request::Describe(group.clone())) {
-            Some(Ok(Answer::Description(description))) => Ok(description),
-            Some(Err(error)) => Err(refused(&error, group.as_str(), "")),
-            Some(Ok(_)) | None => Err(stopping()),
-        }
-    }
-
-    async fn described(&self, group: Description) -> GroupDescription {
-        let commits = self.groups.commits(&group.group, None);
-        let ends = self.ends_of(commits.keys().copied()).await;
+        FoundGroup {
+            description: group,
+            commits,
+        }: FoundGroup,
+        ends: &BTreeMap<PartitionId, Offset>,
+    ) -> GroupDescription {
         let commits = commits.into_iter().filter_map(|(id, offset)| {
             let topic = self.topics.by_id(id.topic)?;
             topic.seat(id.index)?;
@@ -128,7 +167,8 @@ impl Inner {
             let ends = extents.into_iter();
             ends.map(move |(index, extent)| (PartitionId { topic, index }, extent.end))
         });
-        ends.extend(join_all(asked).await.into_iter().flatten());
+        let asked = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+        ends.extend(asked.collect::<Vec<_>>().await.into_iter().flatten());
         ends
     }
 

@@ -103,7 +103,7 @@ impl Groups {
 
 impl Inner {
     pub(crate) async fn commit(&self, commit: Commit) -> Result<(), GroupError> {
-        let positions = positions_of(&*self.topic_of(&commit.cursor)?, &commit.cursor);
+        let positions = positions_of(&*self.topic_of(&commit.cursor).await?, &commit.cursor);
         match &commit.consumer {
             Some(consumer) => {
                 let slot = self.groups.known_slot(&commit.group, consumer)?;
@@ -121,7 +121,8 @@ impl Inner {
     }
 
     /// The topic that a cursor belongs to.
-    fn topic_of(&self, cursor: &Cursor) -> Result<Arc<Topic>, FetchError> {
+    async fn topic_of(&self, cursor: &Cursor) -> Result<Arc<Topic>, FetchError> {
+        self.look_for(cursor.topic()).await;
         let topic = self
             .topics
             .by_id(cursor.topic())
@@ -158,7 +159,7 @@ impl Inner {
     /// is passed over: whoever owned the partition meanwhile has read further, and finished what
     /// lies in between. So is one in a partition that is not the member's any more.
     pub(super) async fn commit_done(&self, slot: &Slot, done: &Cursor) -> Result<(), GroupError> {
-        let topic = self.topic_of(done)?;
+        let topic = self.topic_of(done).await?;
         let membership = self.known_membership(slot)?;
         let mut positions = positions_of(&topic, done);
         let mine = |partition: &PartitionId| membership.partitions.binary_search(partition).is_ok();
@@ -194,10 +195,7 @@ pub(super) fn positions_of(topic: &Topic, cursor: &Cursor) -> Positions {
         index,
     };
     // An end that is not known yet is nothing that anybody has read up to.
-    let positions = cursor
-        .positions()
-        .iter()
-        .filter(|(_, at)| !is_to_come(*at));
+    let positions = cursor.positions().iter().filter(|(_, at)| !is_to_come(*at));
     positions
         .map(|(index, offset)| (id(*index), *offset))
         .collect()

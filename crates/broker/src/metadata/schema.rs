@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::OpenError;
 
 /// What `PRAGMA user_version` says.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE node (
@@ -18,7 +18,9 @@ CREATE TABLE node (
     default_retention_ms INTEGER,
     default_retention_bytes INTEGER,
     default_segment_bytes INTEGER,
-    cluster BLOB CHECK (length(cluster) = 16)
+    cluster BLOB CHECK (length(cluster) = 16),
+    boot BLOB CHECK (length(boot) = 16),
+    opened INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE TABLE producers (
     topic BLOB NOT NULL,
@@ -73,6 +75,12 @@ WITH RECURSIVE numbers (number) AS (
 ) INSERT INTO held SELECT id, number FROM topics JOIN numbers ON number < partitions;
 ";
 
+/// From version 3: nothing says of which start it is, and a broker has used it.
+const START: &str = "
+ALTER TABLE node ADD COLUMN boot BLOB CHECK (length(boot) = 16);
+ALTER TABLE node ADD COLUMN opened INTEGER NOT NULL DEFAULT 1;
+";
+
 /// Opens the database, makes its tables if it is new and may be, brings up an older one, and refuses
 /// a newer one.
 pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connection, OpenError> {
@@ -84,8 +92,7 @@ pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connec
             let identity = new_identity.ok_or_else(missing)?;
             control("making its tables", make(&mut connection, identity))?;
         }
-        1 => control("bringing it up", bring_up(&mut connection, DEFAULTS))?,
-        2 => control("bringing it up", bring_up(&mut connection, ""))?,
+        1..VERSION => control("bringing it up", bring_up(&mut connection, version))?,
         VERSION => {}
         newer => {
             return Err(OpenError::Corrupt(format!(
@@ -97,11 +104,13 @@ pub(super) fn open(path: &Path, new_identity: Option<[u8; 16]>) -> Result<Connec
     Ok(connection)
 }
 
+/// There is none, and none may be made.
 fn missing() -> OpenError {
-    OpenError::Corrupt(
-        "hark.db is missing or empty, but the store holds records: nothing says to which topics \
-         they belong, and which of them are whole; put the old one back, or choose another data \
-         directory"
+    OpenError::Foreign(
+        "hark.db is missing or empty, but this node has run before: nothing says which of its \
+         records are whole, and what it held would begin again as if it had been empty; put the \
+         data directory back as it was, or give it up: empty it, and run `hark node replace` on \
+         another node of its cluster"
             .to_owned(),
     )
 }
@@ -124,17 +133,22 @@ fn make(connection: &mut Connection, storage_id: [u8; 16]) -> rusqlite::Result<(
     change.execute_batch(TABLES)?;
     change.execute_batch(TOPICS)?;
     change.execute(
-        "INSERT INTO node (one, storage_id) VALUES (1, ?1)",
+        "INSERT INTO node (one, storage_id, opened) VALUES (1, ?1, 0)",
         [storage_id],
     )?;
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()
 }
 
-/// Brings up a database of an older version, beginning with what its version alone needs.
-fn bring_up(connection: &mut Connection, first: &str) -> rusqlite::Result<()> {
+/// Brings up a database of an older version.
+fn bring_up(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let steps: &[&str] = match version {
+        1 => &[DEFAULTS, SET_ASIDE, TOPICS, BRING_OVER, START],
+        2 => &[SET_ASIDE, TOPICS, BRING_OVER, START],
+        _ => &[START],
+    };
     let change = Transaction::new(connection, TransactionBehavior::Immediate)?;
-    for step in [first, SET_ASIDE, TOPICS, BRING_OVER] {
+    for step in steps {
         change.execute_batch(step)?;
     }
     change.pragma_update(None, "user_version", VERSION)?;

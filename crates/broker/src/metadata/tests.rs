@@ -50,8 +50,8 @@ fn topics_are_there_after_a_reopen() {
     };
     assert_eq!(rows(&metadata), [expected]);
     assert_eq!(
-        metadata.storage_id().unwrap(),
-        [1; 16],
+        metadata.owner().unwrap().storage.as_bytes(),
+        &[1; 16],
         "the first one stays"
     );
 }
@@ -92,13 +92,26 @@ fn producer_ids_only_grow() {
 }
 
 #[test]
-fn a_cluster_is_remembered() {
+fn whose_it_is_is_remembered() {
     let dir = tempfile::tempdir().unwrap();
     let metadata = Metadata::open(dir.path(), [1; 16]).unwrap();
-    assert_eq!(metadata.cluster().unwrap(), None);
-    let cluster = ClusterId::from_bytes([4; 16]);
-    metadata.set_cluster(cluster).unwrap();
-    assert_eq!(metadata.cluster().unwrap(), Some(cluster));
+    let mut expected = Owner {
+        storage: StorageId::from_bytes([1; 16]),
+        boot: None,
+        cluster: None,
+        is_opened: false,
+    };
+    assert_eq!(metadata.owner().unwrap(), expected);
+    expected.cluster = Some(ClusterId::from_bytes([4; 16]));
+    metadata
+        .set_cluster(ClusterId::from_bytes([4; 16]))
+        .unwrap();
+    metadata.set_opened().unwrap();
+    let (storage, boot) = (StorageId::from_bytes([2; 16]), BootId::from_bytes([3; 16]));
+    metadata.set_start(storage, boot).unwrap();
+    (expected.storage, expected.boot) = (storage, Some(boot));
+    expected.is_opened = true;
+    assert_eq!(metadata.owner().unwrap(), expected);
 }
 
 #[test]
@@ -211,9 +224,14 @@ fn databases_of_older_versions_are_brought_up() {
         metadata
             .set_topic_defaults(&TopicSettings::default())
             .unwrap();
-        assert_eq!(metadata.storage_id().unwrap(), [1; 16]);
+        let owner = Owner {
+            storage: StorageId::from_bytes([1; 16]),
+            boot: None,
+            cluster: None,
+            is_opened: true,
+        };
+        assert_eq!(metadata.owner().unwrap(), owner);
         assert_eq!(metadata.next_producer_id().unwrap(), 3000);
-        assert_eq!(metadata.cluster().unwrap(), None);
         let mut expected = row("a");
         expected.settings.retention_bytes = Some(i64::MAX as u64);
         expected.held = [0, 1, 2].map(PartitionIndex).into();
@@ -221,6 +239,19 @@ fn databases_of_older_versions_are_brought_up() {
         drop(metadata);
         Metadata::open(dir.path(), None).unwrap();
     }
+}
+
+#[test]
+fn a_database_of_version_3_lacks_only_its_start() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Metadata::open(dir.path(), [1; 16]).unwrap());
+    let raw = Connection::open(dir.path().join("hark.db")).unwrap();
+    raw.execute_batch("ALTER TABLE node DROP COLUMN boot; ALTER TABLE node DROP COLUMN opened")
+        .unwrap();
+    raw.pragma_update(None, "user_version", 3).unwrap();
+    drop(raw);
+    let owner = Metadata::open(dir.path(), None).unwrap().owner().unwrap();
+    assert_eq!((owner.boot, owner.is_opened), (None, true));
 }
 
 #[test]

@@ -47,11 +47,13 @@ impl Inner {
     }
 
     async fn import_to(&self, cluster: ClusterId, made: &Made) -> Result<(), String> {
+        // Before anybody finds the topics: an id that is given out twice would be taken for its first
+        // owner there.
+        self.skip_producer_ids().await?;
         let mut is_all_taken = true;
         for row in made.rows.values() {
             is_all_taken &= self.import_topic(row).await?;
         }
-        self.skip_producer_ids().await?;
         self.import_groups().await?;
         if is_all_taken {
             let noted = self.metadata.run(move |db| db.set_cluster(cluster)).await;

@@ -26,6 +26,8 @@ use crate::topic::Topic;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long nobody at all may answer before the reader is told.
 const ALL_SILENT_PATIENCE: Duration = Duration::from_secs(2);
+/// What a leader may send at any rate, however many others are asked.
+const SHARE_BYTES_MIN: usize = 1 << 20;
 
 /// Some partitions that other nodes lead, as one reader reads them.
 pub(crate) struct Afar {
@@ -65,6 +67,18 @@ struct Asking {
     positions: Vec<(Led, Offset)>,
     wait: Duration,
     pause: Duration,
+}
+
+impl FetchSize {
+    /// What a leader of `led` of all partitions may send, so that all answers together are not much
+    /// larger than one may be.
+    fn share(self, led: usize, of: usize) -> Self {
+        let share = self.max_bytes.saturating_mul(led) / of.max(1);
+        Self {
+            max_bytes: share.max(SHARE_BYTES_MIN).min(self.max_bytes),
+            ..self
+        }
+    }
 }
 
 impl Afar {
@@ -113,7 +127,10 @@ impl Afar {
                 positions: led.into_iter().filter_map(from).collect(),
                 wait: wait.min(PEER_FETCH_WAIT_MAX),
             };
-            let fetching = fetch(self.remote.clone(), self.topic.id, self.size, asking);
+            let size = self
+                .size
+                .share(asking.positions.len(), self.partitions.len());
+            let fetching = fetch(self.remote.clone(), self.topic.id, size, asking);
             self.asked.push(Box::pin(fetching));
         }
         if !leaders.nobody.is_empty() {
@@ -265,4 +282,25 @@ async fn fetch_moved(
     });
     let parts = try_join_all(asked).await?;
     Ok(parts.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_many_leaders_share_the_room() {
+        let size = FetchSize {
+            min_bytes: 1,
+            max_bytes: 8 << 20,
+        };
+        assert_eq!(size.share(6, 6).max_bytes, 8 << 20);
+        assert_eq!(size.share(2, 4).max_bytes, 4 << 20);
+        assert_eq!(size.share(1, 100).max_bytes, SHARE_BYTES_MIN);
+        let small = FetchSize {
+            max_bytes: 64 << 10,
+            ..size
+        };
+        assert_eq!(small.share(1, 100).max_bytes, 64 << 10);
+    }
 }

@@ -108,15 +108,16 @@ impl Remote {
             true => Vec::new(),
             false => {
                 self.refresh().await;
-                // Whatever goes wrong now, the first try may have gone well.
                 self.call_append(to, again).await.unwrap_or_default()
             }
         }
         .into_iter();
-        let unknown = || Err(PublishError::OutcomeUnknown(why.clone()));
-        let fate = |batch| match is_known_again(batch) {
-            true => fates.next().unwrap_or_else(unknown),
-            false => unknown(),
+        // Whatever goes wrong now, the first try may have gone well. That holds for a refusal of the
+        // batch too: of a producer's batches the leader remembers only the last ones.
+        let fate = |batch| {
+            let again = is_known_again(batch).then(|| fates.next());
+            let place = again.flatten().and_then(Result::ok);
+            place.ok_or_else(|| PublishError::OutcomeUnknown(why.clone()))
         };
         batches.iter().map(fate).collect()
     }

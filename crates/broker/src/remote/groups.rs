@@ -91,7 +91,7 @@ impl Inner {
     /// The groups of all nodes that answer, by name.
     pub(crate) async fn all_groups(&self) -> Vec<GroupDescription> {
         let elsewhere = self.remote.groups_elsewhere().await;
-        let mine = self.groups_here().await;
+        let (mine, _) = self.groups_here(None, usize::MAX).await;
         let all = elsewhere.into_iter().chain(mine);
         let all: BTreeMap<String, GroupDescription> =
             all.map(|group| (group.name.clone(), group)).collect();
@@ -101,7 +101,7 @@ impl Inner {
     /// Makes the topic of coordinators, if there is none. A node that holds groups from a time when
     /// nobody asked who coordinates them stays the coordinator of all.
     pub(crate) async fn make_groups_topic(&self) -> Result<(), ProposeError> {
-        let cluster = &self.remote.cluster;
+        let cluster = &self.cluster;
         if cluster.catalog().topic_by_id(GROUPS_ID).is_some() {
             return Ok(());
         }

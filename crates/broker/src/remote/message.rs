@@ -121,7 +121,7 @@ pub(crate) enum GroupAsk {
 /// The answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Response {
-    /// 0: the request cannot be understood, or its answer cannot be sent.
+    /// 0: the request cannot be understood or served, or its answer cannot be sent.
     Refused(String),
     /// 1: the node has not learned yet what the caller knows; nothing was done.
     Behind { revision: u64 },

@@ -67,11 +67,16 @@ impl Inner {
                 max_bytes,
                 wait,
             } => {
-                let led = positions.iter().map(|(led, _)| *led);
-                let topic = self.led_topic(topic, led)?;
+                let led = || positions.iter().map(|(led, _)| *led);
+                let topic = self.led_topic(topic, led())?;
                 let fetching = fetching(&topic, &positions, max_bytes as usize);
                 let wait = wait.min(PEER_FETCH_WAIT_MAX);
-                self.answer_fetch(fetching, min_bytes as usize, wait).await
+                let answer = self
+                    .answer_fetch(fetching, min_bytes as usize, wait)
+                    .await?;
+                // It may have waited for long.
+                self.led_topic(topic.id, led())?;
+                Ok(answer)
             }
             Ask::Append {
                 topic,
@@ -116,7 +121,11 @@ impl Inner {
                 self.check_coordinator(coordinator)?;
                 Ok(self.answer_group_ask(ask).await)
             }
-            Ask::Groups { after } => Ok(Box::pin(self.answer_groups(after.as_deref())).await),
+            Ask::Groups { after } => {
+                let listed = self.groups_here(after.as_deref(), FETCH_BYTES_MAX);
+                let (groups, more) = Box::pin(listed).await;
+                Ok(Response::Groups { groups, more })
+            }
         }
     }
 
@@ -143,25 +152,6 @@ impl Inner {
         answer.map_or_else(Response::GroupFailed, Response::Group)
     }
 
-    /// As many groups as one answer may well hold.
-    async fn answer_groups(&self, after: Option<&str>) -> Response {
-        let mut names = self.group_names();
-        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
-        let (mut groups, mut size, mut more) = (Vec::new(), 0, false);
-        for name in names {
-            if size > FETCH_BYTES_MAX {
-                more = true;
-                break;
-            }
-            // One that was deleted in between is left out.
-            if let Ok(group) = self.describe_group(&name).await {
-                size += 64 + 300 * (group.members.len() + group.commits.len());
-                groups.push(group);
-            }
-        }
-        Response::Groups { groups, more }
-    }
-
     /// A topic, all of whose partitions that are asked for this node leads under these epochs.
     fn led_topic(
         &self,
@@ -178,24 +168,27 @@ impl Inner {
     fn check_led(&self, topic: &Topic, led: Led) -> Result<(), Response> {
         let seat = topic.seat(led.index).ok_or_else(|| self.not_leader(None))?;
         let agreed = seat.agreed();
-        let is_mine = agreed.leader == Some(self.remote.cluster.me());
+        let is_mine = agreed.leader == Some(self.cluster.me());
         if !is_mine || agreed.leader_epoch != led.epoch {
             return Err(self.not_leader(agreed.leader));
         }
         match seat.led() {
             Some(_) => Ok(()),
             // It is to lead, and has not made the partition yet.
-            None => Err(self.behind()),
+            None => Err(match self.reconciler.failure(topic.id) {
+                Some(why) => Response::Refused(why.to_string()),
+                None => self.behind(),
+            }),
         }
     }
 
     fn check_coordinator(&self, coordinator: Led) -> Result<(), Response> {
-        let catalog = self.remote.cluster.catalog();
+        let catalog = self.cluster.catalog();
         let topic = catalog.topic_by_id(GROUPS_ID);
         let state = topic.and_then(|topic| topic.partition(coordinator.index));
         let leader = state.and_then(|state| state.leader);
         let epoch = state.map(|state| state.leader_epoch);
-        match leader == Some(self.remote.cluster.me()) && epoch == Some(coordinator.epoch) {
+        match leader == Some(self.cluster.me()) && epoch == Some(coordinator.epoch) {
             true => Ok(()),
             false => Err(self.not_leader(leader)),
         }
@@ -204,7 +197,7 @@ impl Inner {
     fn not_leader(&self, leader: Option<NodeId>) -> Response {
         Response::NotLeader {
             leader,
-            revision: self.remote.cluster.catalog().revision(),
+            revision: self.cluster.catalog().revision(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Everything that brokers say comes out as it went in, and nothing else is believed.
 
+mod errors;
 mod words;
 
 use bytes::Bytes;

@@ -9,14 +9,14 @@ use broker::seams::{
 };
 use broker::{Broker, BrokerOptions};
 use bytes::Bytes;
-use catalog::{Addresses, Catalog, Command, Outcome, Registration};
+use catalog::{Addresses, Catalog, Claim, Command, Outcome, Registration};
 use futures_util::future::BoxFuture;
-use model::{BootId, ClusterId, NodeId, Site, StorageId, Timestamp};
+use model::{BootId, ClusterId, Incarnation, NodeId, Site, StorageId, Timestamp};
 use parking_lot::Mutex;
 use seglog::Store;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::memory::MemoryStore;
 use crate::node::options;
@@ -34,6 +34,8 @@ struct State {
     brokers: BTreeMap<NodeId, Broker>,
     /// Nodes that nobody reaches, and that reach nobody.
     cut: BTreeSet<NodeId>,
+    /// Nodes that take every question and never answer.
+    mute: BTreeSet<NodeId>,
     /// Nodes that learn what was agreed on only when they ask.
     late: BTreeSet<NodeId>,
     /// So many answers of a node are lost, after it has done what was asked.
@@ -68,6 +70,7 @@ impl Hub {
                 views: BTreeMap::new(),
                 brokers: BTreeMap::new(),
                 cut: BTreeSet::new(),
+                mute: BTreeSet::new(),
                 late: BTreeSet::new(),
                 lost_answers: BTreeMap::new(),
                 calls: 0,
@@ -153,11 +156,42 @@ impl Hub {
         store: Arc<dyn Store>,
         options: BrokerOptions,
     ) -> Result<Broker, broker::OpenError> {
+        let registered = self.claim(id);
+        let claim = Claim {
+            incarnation: Incarnation(0),
+            ..registered
+        };
+        broker::bind(dir.path(), &claim)?;
+        self.open_bound(id, dir, store, options).await
+    }
+
+    /// The same where `hark.db` was seen to.
+    pub(crate) async fn open_bound(
+        self: &Arc<Self>,
+        id: NodeId,
+        dir: &TempDir,
+        store: Arc<dyn Store>,
+        options: BrokerOptions,
+    ) -> Result<Broker, broker::OpenError> {
         let (clock, entropy) = (Arc::new(SystemClock::new()), Arc::new(OsEntropy));
         let member = self.member(id);
         let broker = Broker::open(dir.path(), store, member, options, clock, entropy).await?;
         self.state.lock().brokers.insert(id, broker.clone());
         Ok(broker)
+    }
+
+    /// What a node as registered says of itself when it knows no earlier start.
+    pub(crate) fn claim(&self, id: NodeId) -> Claim {
+        let catalog = self.catalog();
+        let node = catalog.node(id).unwrap();
+        Claim {
+            cluster: catalog.cluster(),
+            id: Some(id),
+            storage: node.storage,
+            boot: node.boot,
+            known_boots: Vec::new(),
+            incarnation: node.incarnation,
+        }
     }
 
     /// What the cluster agrees on now.
@@ -181,6 +215,11 @@ impl Hub {
         let mut state = self.state.lock();
         state.brokers.remove(&id);
         state.views.remove(&id);
+    }
+
+    /// From now on this node takes every question and never answers.
+    pub(crate) fn mute(&self, id: NodeId) {
+        self.state.lock().mute.insert(id);
     }
 
     /// From now on this node learns what was agreed on only when it asks, or at once again.
@@ -290,6 +329,10 @@ impl Cluster for Member {
     ) -> BoxFuture<'_, Result<Bytes, CallError>> {
         Box::pin(async move {
             let broker = self.hub.state.lock().reached(self.me, to)?;
+            if self.hub.state.lock().mute.contains(&to) {
+                sleep(deadline).await;
+                return Err(CallError::TimedOut);
+            }
             let answer = timeout(deadline, broker.serve_peer(self.me, request)).await;
             if self.hub.state.lock().loses_answer(to) {
                 return Err(CallError::Broken("the answer is lost".to_owned()));

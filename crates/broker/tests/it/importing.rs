@@ -49,7 +49,13 @@ async fn bring_along(dir: &TempDir) {
     for start in 0..2 {
         let store = open_store(Engine::Log, dir);
         let broker = hub.open(NodeId(1), dir, store, options()).await.unwrap();
-        assert_eq!(hub.catalog().topics().count(), 2);
+        let catalog = hub.catalog();
+        assert_eq!(catalog.topics().count(), 2);
+        if start == 0 {
+            let newest = catalog.topics().map(|topic| topic.changed).max();
+            let last = Some(catalog.revision());
+            assert_eq!(newest, last, "the producer ids were taken before");
+        }
         for name in ["a", "b"] {
             assert_eq!(
                 texts(&read_all(&broker, name).await),

@@ -8,6 +8,7 @@
 
 mod anywhere;
 mod as_one;
+mod bond;
 mod chaos;
 mod cluster;
 mod fetch;

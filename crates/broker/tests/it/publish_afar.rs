@@ -5,7 +5,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use broker::{Broker, NewTopic, Publish, PublishError, Receipt, Start, TopicSettings};
+use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, PEER_APPEND_BYTES_PER_NODE_MAX};
 use model::{LeaderEpoch, Mode, NodeId, PartitionIndex, Record, TopicName};
+use tokio::time::timeout;
 use wire::BatchBuilder;
 
 use crate::cluster::{ClusterNode, Hub};
@@ -165,6 +167,70 @@ async fn an_idempotent_batch_is_sent_again_and_written_once() {
     assert_eq!(pair.written().await, ["a", "b", "c"]);
     let gap = append(9, "x").await.unwrap_err();
     assert_eq!(gap.code(), "out_of_order_sequence");
+}
+
+/// More than the leader remembers of a producer may be on its way at once.
+#[tokio::test]
+async fn many_batches_whose_answer_is_lost_are_never_said_to_be_refused() {
+    let pair = Pair::new().await;
+    let grant = pair.here().new_producer().await.unwrap();
+    pair.hub.lose_answers(NodeId(1), 1);
+    let calls = pair.hub.calls();
+    let mut appends = Vec::new();
+    for number in 0..9 {
+        let batch = batch(grant, 0, number, &[&number.to_string()]);
+        let mut append = Box::pin(pair.here().append(&pair.name, pair.theirs, batch));
+        let first = poll_fn(|cx| Poll::Ready(append.as_mut().poll(cx).is_pending()));
+        assert!(first.await, "it waits for its call");
+        appends.push(append);
+    }
+    let mut unknown = 0;
+    for (number, append) in appends.into_iter().enumerate() {
+        match append.await {
+            Ok(receipt) => assert_eq!(receipt.offset.get(), number as u64),
+            Err(error) => {
+                assert_eq!(error.code(), "outcome_unknown", "{number}: {error}");
+                unknown += 1;
+            }
+        }
+    }
+    assert_eq!(pair.hub.calls() - calls, 2, "all of them, twice");
+    assert!(unknown > 0 && unknown < 9, "{unknown}");
+    let expected: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+    assert_eq!(pair.written().await, expected);
+}
+
+/// Batches that wait for a node which does not answer must not keep others from the disk of this one.
+#[tokio::test]
+async fn a_mute_leader_leaves_room_for_what_this_node_leads() {
+    let pair = Pair::new().await;
+    pair.hub.mute(NodeId(1));
+    let large = record(&"x".repeat(1_000_000));
+    let mut waiting = Vec::new();
+    // More than there is room for.
+    for _ in 0..(APPEND_BYTES_IN_FLIGHT_MAX / 1_000_000 + 2) {
+        let publish = Publish {
+            topic: pair.name.clone(),
+            partition: Some(pair.theirs),
+            records: vec![large.clone()],
+        };
+        let broker = pair.here().clone();
+        let mut publish = Box::pin(async move { broker.publish(publish).await });
+        let first = poll_fn(|cx| Poll::Ready(publish.as_mut().poll(cx).is_pending()));
+        assert!(first.await);
+        waiting.push(publish);
+    }
+    let in_flight = pair.here().counters().bytes_in_flight;
+    assert!(in_flight > 0 && in_flight <= PEER_APPEND_BYTES_PER_NODE_MAX as u64);
+    let mine = pair.here().topic(&pair.name).unwrap();
+    let mine = mine.partitions.iter().find(|p| p.leader == Some(NodeId(0)));
+    let publish = Publish {
+        topic: pair.name.clone(),
+        partition: Some(mine.unwrap().index),
+        records: vec![record("mine")],
+    };
+    let published = timeout(Duration::from_secs(5), pair.here().publish(publish)).await;
+    published.unwrap().unwrap();
 }
 
 #[tokio::test]

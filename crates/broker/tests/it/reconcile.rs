@@ -1,6 +1,6 @@
 //! Nodes become what the catalog says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Broker, NewTopic, Start, TopicChanges, TopicError, TopicSettings};
 use model::{Mode, NodeId, PartitionId, PartitionIndex, TopicId, TopicName};
@@ -210,7 +210,13 @@ async fn a_node_without_room_makes_its_part_once_it_has_some() {
     let theirs = made.partitions.iter().find(|p| p.leader == Some(NodeId(1)));
     let theirs = theirs.unwrap().index;
     let publish = || say(&nodes[1].broker, "t", theirs, "x");
-    assert_eq!(publish().await.unwrap_err().code(), "leader_unavailable");
+    assert_eq!(publish().await.unwrap_err().code(), "disk_full");
+    // Whoever asks it through another node hears at once what is wrong with it.
+    let begun = Instant::now();
+    let refused = say(&nodes[0].broker, "t", theirs, "x").await.unwrap_err();
+    assert_eq!(refused.code(), "leader_unavailable");
+    assert!(refused.to_string().contains("disk is full"), "{refused}");
+    assert!(begun.elapsed() < Duration::from_secs(1));
     nodes[1].store.fill(false);
     eventually("it is made", || !held(&nodes[1], made.id).is_empty()).await;
     while publish().await.is_err() {

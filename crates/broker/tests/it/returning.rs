@@ -4,7 +4,7 @@ use catalog::Command;
 use model::{Mode, NodeId, PartitionId, PartitionIndex, TopicId};
 use seglog::{PartitionSettings, Store};
 
-use broker::{OpenError, TopicSettings};
+use broker::{NodeChange, OpenError, TopicSettings};
 
 use crate::cluster::Hub;
 use crate::memory::MemoryStore;
@@ -158,4 +158,28 @@ async fn a_part_that_is_lost_stops_the_start() {
         panic!("it was opened");
     };
     assert!(why.contains("topic 't'"), "{why}");
+}
+
+#[tokio::test]
+async fn a_disk_is_given_up_as_of_its_last_start() {
+    let (hub, nodes) = Hub::of(2).await;
+    let incarnation = hub.catalog().node(NodeId(1)).unwrap().incarnation;
+    let fence = Command::Fence {
+        id: NodeId(1),
+        incarnation,
+        fenced: true,
+    };
+    let forget = NodeChange::ForgetDisk {
+        lose_partitions: true,
+    };
+    let broker = &nodes[0].broker;
+    let running = broker.change_node(NodeId(1), forget).await.unwrap_err();
+    assert_eq!(running.code(), "node_in_use");
+    // Whoever asks has not heard of the fence yet.
+    hub.make_late(NodeId(0), true);
+    hub.agree(&fence).unwrap();
+    broker.change_node(NodeId(1), forget).await.unwrap();
+    assert!(hub.catalog().node(NodeId(1)).unwrap().awaits_disk);
+    let unknown = broker.change_node(NodeId(7), forget).await.unwrap_err();
+    assert_eq!(unknown.code(), "unknown_node");
 }

@@ -9,6 +9,7 @@ use broker::{
     TopicError, TopicSettings,
 };
 use model::Mode;
+use seglog::Store;
 
 use crate::memory::MemoryStore;
 use crate::node::{Engine, Node, eventually, on_both, options, texts, time, topic};
@@ -236,9 +237,10 @@ async fn impossible_defaults_are_refused() {
     };
     let clock = Arc::new(SystemClock::new());
     let alone = Alone::open(dir.path(), clock.clone(), Arc::new(OsEntropy));
+    let store = MemoryStore::new();
     let opened = Broker::open(
         dir.path(),
-        MemoryStore::new(),
+        store.clone(),
         alone.await.unwrap(),
         impossible,
         clock,
@@ -246,7 +248,7 @@ async fn impossible_defaults_are_refused() {
     );
     let refused = opened.await.unwrap_err().to_string();
     assert!(refused.contains("segment_bytes must lie"), "{refused}");
-    assert!(!dir.path().join("hark.db").exists(), "nothing was made");
+    assert_eq!(store.partitions(), [], "nothing was made");
 }
 
 /// A lost `hark.db` must not take the records with it, however often the start is tried.
@@ -257,13 +259,24 @@ async fn records_without_a_control_database_are_kept_and_refused() {
     node.say(&name, &["a"]).await;
     let dir = node.close().await;
     let (path, aside) = (dir.path().join("hark.db"), dir.path().join("aside"));
+    let catalog = dir.path().join("alone.catalog");
+    let catalog_aside = dir.path().join("catalog-aside");
     std::fs::rename(&path, &aside).unwrap();
     for _ in 0..2 {
-        let Err(OpenError::Corrupt(why)) = Node::open(Engine::Log, &dir).await else {
+        let Err(OpenError::Foreign(why)) = Node::open(Engine::Log, &dir).await else {
             panic!("it was opened");
         };
         assert!(why.contains("hark.db is missing"), "{why}");
     }
+    // As if the node had never been one.
+    std::fs::rename(&catalog, &catalog_aside).unwrap();
+    for _ in 0..2 {
+        let Err(OpenError::Corrupt(why)) = Node::open(Engine::Log, &dir).await else {
+            panic!("it was opened");
+        };
+        assert!(why.contains("hark.db was missing"), "{why}");
+    }
+    std::fs::rename(&catalog_aside, &catalog).unwrap();
     std::fs::rename(&aside, &path).unwrap();
     let broker = Node::open(Engine::Log, &dir).await.unwrap();
     let end = broker.topic(&name).unwrap().partitions[0].held.unwrap().end;

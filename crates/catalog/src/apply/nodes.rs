@@ -46,9 +46,14 @@ impl Catalog {
     pub(super) fn forget_disk(
         &mut self,
         id: NodeId,
+        seen: Incarnation,
         lose_partitions: bool,
     ) -> Result<Outcome, Refusal> {
         let node = self.known(id)?;
+        // A late repeat must not give up the directory that came after.
+        if node.incarnation != seen {
+            return Err(Refusal::Stale);
+        }
         if node.awaits_disk {
             return Ok(Outcome::Done);
         }

@@ -82,7 +82,10 @@ impl Coded for PartitionState {
             leader_epoch: Coded::read(from)?,
             epoch: Coded::read(from)?,
         };
-        if state.replicas.len() <= REPLICAS_MAX && state.can_be(state.leader, &state.isr) {
+        if state.replicas.len() <= REPLICAS_MAX
+            && are_distinct(state.replicas.iter())
+            && state.can_be(state.leader, &state.isr)
+        {
             Ok(state)
         } else {
             Err(from.invalid())
@@ -94,13 +97,21 @@ impl Catalog {
     /// What holds after any commands, and is not written down by the form of the encoding alone.
     fn is_sound(&self) -> bool {
         let mut topic_ids = self.topics_by_id.keys();
-        let mut slots = self.nodes.values().map(|node| node.slot);
-        let mut removed = self.removed.iter();
+        let slots = self.nodes.values().map(|node| &node.slot);
+        let slots = slots.chain(self.removed.values());
+        let mut removed = self.removed.keys();
         self.topics_by_id.len() == self.topics.len()
             && topic_ids.all(|id| !self.deleted.contains(id))
-            && slots.all(|slot| slot.0 < self.next_slot)
-            && removed.all(|(id, slot)| slot.0 < self.next_slot && !self.nodes.contains_key(id))
+            && removed.all(|id| !self.nodes.contains_key(id))
+            && slots.clone().all(|slot| slot.0 < self.next_slot)
+            && are_distinct(slots)
+            && are_distinct(self.nodes.values().map(|node| &node.storage))
     }
+}
+
+fn are_distinct<'a, T: Ord + 'a>(mut things: impl Iterator<Item = &'a T>) -> bool {
+    let mut seen = BTreeSet::new();
+    things.all(|thing| seen.insert(thing))
 }
 
 /// A list as a map. The keys must be ascending.

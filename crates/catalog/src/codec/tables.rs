@@ -71,7 +71,7 @@ coded!(enum Command {
     3 => Fence { id, incarnation, fenced },
     4 => SetNodeState { id, state },
     5 => RemoveNode { id, lose_partitions },
-    6 => ForgetDisk { id, lose_partitions },
+    6 => ForgetDisk { id, incarnation, lose_partitions },
     7 => CreateTopic { id, name, partitions, replication_factor, mode, settings, created, home },
     8 => DeleteTopic { id },
     9 => ConfigureTopic { id, changes },

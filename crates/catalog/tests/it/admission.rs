@@ -3,7 +3,7 @@
 use catalog::{Catalog, Claim, Command, Refusal};
 use model::{ClusterId, Incarnation, NodeId};
 
-use crate::clusters::{CLUSTER, boot, cluster, fence, register, start, storage, taken};
+use crate::clusters::{CLUSTER, boot, cluster, fence, forget, register, start, storage, taken};
 
 /// What node `disk - 1` of [`cluster`] says.
 fn claim(disk: u8, its_boot: u8, known: &[u8], incarnation: u64) -> Claim {
@@ -129,6 +129,14 @@ fn who_is_let_in() {
             claim(3, 103, &[], 1),
             Err(Refusal::Removed(NodeId(2))),
         ),
+        (
+            "one that was removed, and keeps its cluster to itself",
+            Claim {
+                cluster: None,
+                ..claim(3, 103, &[], 1)
+            },
+            Err(Refusal::Removed(NodeId(2))),
+        ),
     ];
     let catalog = catalog();
     for (who, claim, expected) in cases {
@@ -146,10 +154,7 @@ fn a_disk_that_was_given_up_is_not_let_in() {
     let mut catalog = cluster(2);
     let stop = fence(&catalog, 1, true);
     taken(&mut catalog, &stop);
-    let forget = Command::ForgetDisk {
-        id: NodeId(1),
-        lose_partitions: false,
-    };
+    let forget = forget(&catalog, 1, false);
     taken(&mut catalog, &forget);
     let refusal = Err(Refusal::DiskForgotten(NodeId(1)));
     assert_eq!(catalog.admit(&claim(2, 102, &[], 1)), refusal);

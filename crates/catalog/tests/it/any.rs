@@ -84,9 +84,12 @@ fn of_nodes() -> impl Strategy<Value = Command> {
             id,
             lose_partitions
         }),
-        (node(), any::<bool>()).prop_map(|(id, lose_partitions)| Command::ForgetDisk {
-            id,
-            lose_partitions
+        (node(), 0..4u64, any::<bool>()).prop_map(|(id, incarnation, lose_partitions)| {
+            Command::ForgetDisk {
+                id,
+                incarnation: Incarnation(incarnation),
+                lose_partitions,
+            }
         }),
     ]
 }

@@ -106,6 +106,15 @@ pub(crate) fn topic(catalog: &Catalog, id: u8) -> &Topic {
     catalog.topic_by_id(topic_id(id)).unwrap()
 }
 
+/// Gives up the disk that a node was last started from.
+pub(crate) fn forget(catalog: &Catalog, id: u16, lose_partitions: bool) -> Command {
+    Command::ForgetDisk {
+        id: NodeId(id),
+        incarnation: node(catalog, id).incarnation,
+        lose_partitions,
+    }
+}
+
 pub(crate) fn fence(catalog: &Catalog, id: u16, fenced: bool) -> Command {
     Command::Fence {
         id: NodeId(id),

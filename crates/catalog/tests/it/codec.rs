@@ -161,6 +161,25 @@ fn flipped_bits() {
 }
 
 #[test]
+fn a_catalog_in_which_two_nodes_have_one_disk_is_none() {
+    let mut bytes = full().encode();
+    let disk = storage(9);
+    let at = bytes.windows(16).position(|id| id == disk.as_bytes());
+    bytes[at.unwrap()..][..16].copy_from_slice(storage(1).as_bytes());
+    assert!(Catalog::decode(&bytes).is_err());
+}
+
+#[test]
+fn a_partition_that_lies_on_a_node_twice_is_none() {
+    let mut topic = catalog::Topic::clone(full().topics().next().unwrap());
+    let mut partition = catalog::PartitionState::clone(&topic.partitions[0]);
+    partition.replicas = vec![partition.replicas[0]; 2];
+    topic.partitions[0] = Arc::new(partition);
+    let bytes = encode_result(&Ok(Outcome::Topic(Arc::new(topic))));
+    assert!(decode_result(&bytes).is_err());
+}
+
+#[test]
 fn what_is_not_a_command() {
     let name = |bytes: &[u8]| [&[1, 13], bytes].concat();
     let producer_ids = |number: &[u8]| [&[1, 11], number].concat();

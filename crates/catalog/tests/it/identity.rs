@@ -1,11 +1,11 @@
 //! Who a process is that registers: the rules, and the exact words of each refusal.
 
-use catalog::{Catalog, Command, NodeState, Outcome, RaftId, Registration};
+use catalog::{Catalog, Command, NodeState, Outcome, RaftId, Refusal, Registration};
 use expect_test::{Expect, expect};
 use model::{Incarnation, NodeId, Slot};
 
 use crate::clusters::{
-    CLUSTER, boot, cluster, fence, idle, node, refused, register, start, storage, taken,
+    CLUSTER, boot, cluster, fence, forget, idle, node, refused, register, start, storage, taken,
 };
 
 fn registered(id: u16, disk: u32, slot: u32, incarnation: u64) -> Outcome {
@@ -109,10 +109,7 @@ fn a_draining_node_is_still_draining_after_a_restart() {
 fn another_disk_after_the_first_was_given_up() {
     let mut catalog = cluster(3);
     taken(&mut catalog, &fence(&cluster(3), 1, true));
-    let forget = Command::ForgetDisk {
-        id: NodeId(1),
-        lose_partitions: false,
-    };
+    let forget = forget(&catalog, 1, false);
     taken(&mut catalog, &forget);
     idle(&mut catalog, &forget);
     assert_eq!(node(&catalog, 1).raft_id(), RaftId::new(NodeId(1), 1));
@@ -128,6 +125,22 @@ fn another_disk_after_the_first_was_given_up() {
     let old_disk = refused(&mut catalog, &register(with_id(1, again(2, 203, &[102]))));
     expect!["node id 1 belongs to the data directory 32323232323232323232323232323232, and this one is 02020202020202020202020202020202; start it with its own directory, or, if that is lost, run `hark node replace 1` first"]
         .assert_eq(&old_disk.to_string());
+}
+
+/// The command that gave up the first disk comes once more, when the node has another and is down again.
+#[test]
+fn a_late_repeat_does_not_give_up_the_new_disk() {
+    let mut catalog = cluster(3);
+    let down = fence(&catalog, 1, true);
+    taken(&mut catalog, &down);
+    let forget = forget(&catalog, 1, true);
+    taken(&mut catalog, &forget);
+    taken(&mut catalog, &register(with_id(1, start(50, 150))));
+    assert_eq!(refused(&mut catalog, &forget), Refusal::Stale);
+    let down = fence(&catalog, 1, true);
+    taken(&mut catalog, &down);
+    assert_eq!(refused(&mut catalog, &forget), Refusal::Stale);
+    assert!(!node(&catalog, 1).awaits_disk);
 }
 
 /// What is refused, and in which words.
@@ -207,10 +220,7 @@ fn refusals() {
             |catalog| {
                 let stop = fence(catalog, 1, true);
                 taken(catalog, &stop);
-                let forget = Command::ForgetDisk {
-                    id: NodeId(1),
-                    lose_partitions: false,
-                };
+                let forget = forget(catalog, 1, false);
                 taken(catalog, &forget);
             },
             again(2, 202, &[102]),

@@ -3,7 +3,7 @@
 use catalog::{Catalog, Command, PartitionState, Refusal};
 use model::{LeaderEpoch, NodeId};
 
-use crate::clusters::{cluster, create, fence, refused, taken, topic};
+use crate::clusters::{cluster, create, fence, forget, refused, taken, topic};
 
 /// Three nodes with two topics on them.
 fn loaded() -> Catalog {
@@ -75,11 +75,8 @@ fn partitions_begin_anew_on_a_new_disk() {
     let held = catalog.held_by(NodeId(2)).count();
     let down = fence(&catalog, 2, true);
     taken(&mut catalog, &down);
-    let forget = |lose_partitions| Command::ForgetDisk {
-        id: NodeId(2),
-        lose_partitions,
-    };
-    let refusal = refused(&mut catalog, &forget(false));
+    let keeping = forget(&catalog, 2, false);
+    let refusal = refused(&mut catalog, &keeping);
     assert_eq!(
         refusal,
         Refusal::HoldsPartitions {
@@ -87,7 +84,8 @@ fn partitions_begin_anew_on_a_new_disk() {
             partitions: held
         }
     );
-    taken_with_loss(&mut catalog, &forget(true));
+    let losing = forget(&catalog, 2, true);
+    taken_with_loss(&mut catalog, &losing);
     for (before, after) in before.iter().zip(states(&catalog)) {
         let mut expected = before.clone();
         if before.is_held_by(NodeId(2)) {

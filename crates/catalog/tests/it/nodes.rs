@@ -3,7 +3,7 @@
 use catalog::{Command, NodeState, Refusal};
 use model::{Incarnation, NodeId};
 
-use crate::clusters::{cluster, create, fence, idle, node, refused, taken, topic};
+use crate::clusters::{cluster, create, fence, forget, idle, node, refused, taken, topic};
 
 #[test]
 fn a_fence_holds_for_the_start_that_was_observed() {
@@ -83,10 +83,7 @@ fn a_node_without_partitions_is_removed_for_ever() {
 #[test]
 fn the_disk_of_a_running_node_is_not_given_up() {
     let mut catalog = cluster(2);
-    let forget = Command::ForgetDisk {
-        id: NodeId(1),
-        lose_partitions: true,
-    };
+    let forget = forget(&catalog, 1, true);
     assert_eq!(refused(&mut catalog, &forget), Refusal::Running(NodeId(1)));
     taken(&mut catalog, &fence(&cluster(2), 1, true));
     taken(&mut catalog, &forget);
@@ -95,6 +92,7 @@ fn the_disk_of_a_running_node_is_not_given_up() {
     assert_eq!(refused(&mut catalog, &up), Refusal::Stale);
     let bad = Command::ForgetDisk {
         id: NodeId(5),
+        incarnation: Incarnation(1),
         lose_partitions: true,
     };
     assert_eq!(refused(&mut catalog, &bad), Refusal::UnknownNode(NodeId(5)));

@@ -84,22 +84,26 @@ impl Look<'_> {
     /// The voters after one change, if one is due and has a live majority behind it.
     fn next_voters(&self) -> Option<BTreeSet<RaftId>> {
         let voters = &self.facts.voters;
-        let others = voters.iter().filter(|voter| **voter != self.facts.me);
-        let leaving = others.clone().find(|voter| self.leaves(**voter));
-        let down = others.clone().find(|voter| self.is_down(**voter));
+        let others = || voters.iter().copied().filter(|it| *it != self.facts.me);
+        let mut leaving: Vec<RaftId> = others().filter(|it| self.leaves(*it)).collect();
+        // Who lives goes last: the majority may need it until the others are gone.
+        leaving.sort_by_key(|voter| self.lives(*voter));
         let room = voters.len() < limits::VOTERS_MAX;
-        let out = match leaving {
-            Some(leaving) => Some(*leaving),
-            None if room => None,
-            None => Some(*down?),
-        };
-        let mut next = voters.clone();
+        let down = others().find(|voter| self.is_down(*voter));
+        let other = if room { Some(None) } else { down.map(Some) };
+        let mut changes = leaving.into_iter().map(Some).chain(other);
+        changes.find_map(|out| self.voters_without(out))
+    }
+
+    /// The voters without one of them, and with another one if there is any.
+    fn voters_without(&self, out: Option<RaftId>) -> Option<BTreeSet<RaftId>> {
+        let mut next = self.facts.voters.clone();
         if let Some(out) = out {
             next.remove(&out);
         }
         let spare = self.best_spare(&next);
         next.extend(spare);
-        let is_due = leaving.is_some() || spare.is_some();
+        let is_due = spare.is_some() || out.is_some_and(|out| self.leaves(out));
         (is_due && self.has_live_majority(&next)).then_some(next)
     }
 
@@ -121,8 +125,7 @@ impl Look<'_> {
     }
 
     fn has_live_majority(&self, voters: &BTreeSet<RaftId>) -> bool {
-        let live = voters.iter().filter_map(|voter| self.node(*voter));
-        let live = live.filter(|node| matches!(self.belief(node), Belief::Alive(_)));
+        let live = voters.iter().filter(|voter| self.lives(**voter));
         live.count() * 2 > voters.len()
     }
 
@@ -177,6 +180,11 @@ impl Look<'_> {
     fn leaves(&self, voter: RaftId) -> bool {
         let node = self.node(voter);
         node.is_none_or(|node| node.state == NodeState::Draining)
+    }
+
+    fn lives(&self, voter: RaftId) -> bool {
+        let node = self.node(voter);
+        node.is_some_and(|node| matches!(self.belief(node), Belief::Alive(_)))
     }
 
     fn is_down(&self, voter: RaftId) -> bool {

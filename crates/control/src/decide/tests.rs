@@ -190,6 +190,12 @@ fn those_who_leave() {
     thin.node(1).state = NodeState::Draining;
     thin.believe(2, false);
     check(thin, expect!["-"]);
+    // Who is gone leaves before who lives, which the majority still needs.
+    let mut several = Scene::new(5, 5, 5).with(removed);
+    several.node(1).state = NodeState::Draining;
+    several.node(4).fenced = true;
+    several.believe(4, false);
+    check(several, expect!["-, vote 1+3+4+5"]);
     // A leader that drains hands over at once.
     let mut leader = Scene::new(3, 3, 3);
     leader.node(3).state = NodeState::Draining;

@@ -35,8 +35,9 @@ async fn what_no_honest_node_says_is_refused_and_changes_nothing() {
         ("a cut one", 3, speak(2, 1, 3).slice(..9)),
         ("a command that is none", 3, Bytes::from(vec![6; 40])),
     ];
+    let boot = world.control(3).boot();
     for (what, from, request) in cases {
-        let answer = world.control(2).handle(RaftId(from), request).await;
+        let answer = world.control(2).handle(RaftId(from), boot, request).await;
         assert_eq!(answer.first(), Some(&0), "{what}");
     }
     let after = world.control(2).status();
@@ -63,7 +64,7 @@ async fn a_command_that_is_none_gets_into_no_log() {
     propose.extend([0, 0, 0, 3, 0xFF, 0xFF, 0xFF]);
     let answer = world
         .control(leader)
-        .handle(RaftId(2), propose.into())
+        .handle(RaftId(2), world.control(2).boot(), propose.into())
         .await;
     assert_eq!(answer.first(), Some(&0));
     assert_eq!(world.control(leader).status().last, last);

@@ -47,6 +47,48 @@ async fn a_copy_of_a_directory_is_refused_beside_its_original_and_after_it() {
     world.until_equal().await;
 }
 
+/// Whoever is told that a node has started can rely on its directory knowing that.
+#[tokio::test(start_paused = true)]
+async fn a_start_is_on_the_disk_before_it_is_over() {
+    let mut world = World::of(3).await;
+    for id in [1, 3] {
+        world.kill(id);
+        world.start(id).await.unwrap();
+        let (disk, started) = (world.nodes[&id].disk.copy(), world.control(id).boot());
+        let incarnation = world
+            .control(id)
+            .view()
+            .node(NodeId(id))
+            .unwrap()
+            .incarnation;
+        let copy = world.open_beside(id, disk.open()).await;
+        let claim = copy.claim();
+        assert_eq!(
+            (claim.known_boots, claim.incarnation),
+            (vec![started], incarnation)
+        );
+        copy.crash();
+    }
+}
+
+/// What else keeps the chain of starts may hold a start that was never registered.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_begun_is_known_to_the_next() {
+    let mut world = World::of(1).await;
+    world.kill(1);
+    let disk = world.nodes[&1].disk.clone();
+    let begun = world.open_beside(1, disk.open()).await;
+    let claim = begun.begin().await.unwrap();
+    assert_eq!(claim.boot, begun.boot());
+    begun.crash();
+    let next = world.open_beside(1, disk.open()).await;
+    let known = [&claim.known_boots[..], &[claim.boot]].concat();
+    assert_eq!(next.claim().known_boots, known);
+    assert_eq!(next.claim().incarnation, claim.incarnation);
+    next.crash();
+    world.start(1).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_started_again_at_once_need_not_wait_for_membership() {
     let mut world = World::of(3).await;
@@ -93,6 +135,31 @@ async fn an_id_whose_holder_may_have_died_is_neither_taken_nor_free() {
     });
     assert_eq!(asked.0, Err(refused));
     stranger.crash();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_membership_has_not_met_is_asked_all_the_same() {
+    let mut world = World::of(3).await;
+    let copy = world.nodes[&2].disk.copy();
+    let twin = world.open_beside(2, copy.open()).await;
+    world.forget(2);
+    let error = world.register_from(&twin, 1, 2).await.unwrap_err();
+    assert!(matches!(
+        refusal(error),
+        Refusal::AlreadyRunning(NodeId(2), _)
+    ));
+    // One that has ended, and was never met, is known to have ended when the controller fences it.
+    world.kill(2);
+    world.forget(2);
+    let early = world.register_from(&twin, 1, 2);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(5), early)
+            .await
+            .is_err()
+    );
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.register_from(&twin, 1, 2).await.unwrap();
+    twin.crash();
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,5 +13,6 @@ mod identity;
 mod leadership;
 mod repeat;
 mod sqlite;
+mod twins;
 mod voters;
 mod world;

@@ -168,6 +168,12 @@ async fn a_lost_disk_makes_another_voter_of_the_same_node() {
         .await;
     let forget = Command::ForgetDisk {
         id: NodeId(lost),
+        incarnation: world
+            .control(1)
+            .view()
+            .node(NodeId(lost))
+            .unwrap()
+            .incarnation,
         lose_partitions: true,
     };
     world.control(1).propose(forget).await.unwrap();

@@ -141,8 +141,11 @@ impl World {
             timings: self.timings.clone(),
             snapshot_after: self.snapshot_after,
         };
-        let opened = Control::open(options, self.seams(id)).await;
-        opened.map_err(|error| error.to_string())
+        let port = Arc::new(Port::new(id, self.shared.clone()));
+        let opened = Control::open(options, seams(&port)).await;
+        let control = opened.map_err(|error| error.to_string())?;
+        port.set_boot(control.boot());
+        Ok(control)
     }
 
     /// Opens the control of a member; it takes part before it is registered.
@@ -210,6 +213,11 @@ impl World {
         self.shared.members.lock().insert(NodeId(id), belief);
     }
 
+    /// Membership knows nothing of a node, as if it had just begun.
+    pub(crate) fn forget(&self, id: u16) {
+        self.shared.members.lock().remove(&NodeId(id));
+    }
+
     pub(crate) fn control(&self, id: u16) -> &Control {
         self.nodes[&id].control.as_ref().unwrap()
     }
@@ -264,15 +272,14 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
 
-    fn seams(&self, id: u16) -> Seams {
-        let port = Arc::new(Port::new(id, self.shared.clone()));
-        Seams {
-            network: port.clone(),
-            liveness: port.clone(),
-            clock: port.clone(),
-            entropy: port,
-        }
+fn seams(port: &Arc<Port>) -> Seams {
+    Seams {
+        network: port.clone(),
+        liveness: port.clone(),
+        clock: port.clone(),
+        entropy: port.clone(),
     }
 }
 

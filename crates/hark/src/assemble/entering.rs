@@ -189,7 +189,9 @@ impl Entering<'_> {
             check_wanted(member.cluster, told)?;
         }
         let heard = answers.into_iter();
-        Ok(heard.flat_map(|(answer, address)| self.hear(answer, address)).collect())
+        Ok(heard
+            .flat_map(|(answer, address)| self.hear(answer, address))
+            .collect())
     }
 
     /// Every address at which there may be a node.
@@ -305,10 +307,19 @@ mod tests {
             (vec![silent(), member_of(7)], None),
             (vec![rejected(OtherNode, Side::Them), silent()], None),
             (vec![rejected(OldCopy, Side::Us)], None),
-            (vec![member_of(7), rejected(OldCopy, Side::Them)], Some("OldCopy")),
-            (vec![silent(), rejected(Removed, Side::Them)], Some("Removed")),
+            (
+                vec![member_of(7), rejected(OldCopy, Side::Them)],
+                Some("OldCopy"),
+            ),
+            (
+                vec![silent(), rejected(Removed, Side::Them)],
+                Some("Removed"),
+            ),
             (vec![rejected(OtherCluster, Side::Them), member_of(7)], None),
-            (vec![rejected(OtherCluster, Side::Us), silent()], Some("another one")),
+            (
+                vec![rejected(OtherCluster, Side::Us), silent()],
+                Some("another one"),
+            ),
         ];
         for (answers, expected) in cases {
             let checked = check_wanted(ClusterId::from_bytes([7; 16]), answers.iter());

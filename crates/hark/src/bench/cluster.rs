@@ -101,7 +101,9 @@ async fn idle(session: &mut Session, args: &ClusterArgs, nodes: &Nodes) -> Outco
     let (count, seconds) = (nodes.count() as f64, args.idle.0.as_secs_f64());
     let name = format!("{count} nodes idle: processor time of each in a second");
     let each = used.processor.as_secs_f64() * 1000.0 / count / seconds;
-    session.report.millis(&name, each, "user and system, as the kernel counts");
+    session
+        .report
+        .millis(&name, each, "user and system, as the kernel counts");
     let name = format!("{count} nodes idle: sent by each");
     let each = used.loopback_bytes as f64 / count / seconds;
     let beside = "everything on the loopback interface, with all headers";
@@ -121,11 +123,15 @@ async fn topics(session: &mut Session, args: &ClusterArgs, nodes: &Nodes) -> Out
     let beside = "asked of a node that is not the controller";
     session.report.millis(&name, millis(started), beside);
 
-    let everyone: Vec<_> = (0..AT_ONCE).map(|n| nodes.nth(n as usize).address).collect();
+    let everyone: Vec<_> = (0..AT_ONCE)
+        .map(|n| nodes.nth(n as usize).address)
+        .collect();
     let started = Instant::now();
     make_topics(everyone, "many", args.topics).await?;
     let name = format!("{count} nodes: {} topics, {AT_ONCE} at a time", args.topics);
-    session.report.millis(&name, millis(started), "asked of all nodes");
+    session
+        .report
+        .millis(&name, millis(started), "asked of all nodes");
     Ok(())
 }
 
@@ -186,7 +192,9 @@ async fn deaths(session: &mut Session, args: &ClusterArgs, nodes: &mut Nodes) ->
         for (quantile, name) in [(0.5, "p50"), (1.0, "max")] {
             let name = format!("{count} nodes: {what}, {name}");
             let beside = format!("of {}", args.rounds);
-            session.report.millis(&name, times.quantile_ms(quantile), beside);
+            session
+                .report
+                .millis(&name, times.quantile_ms(quantile), beside);
         }
     }
     Ok(())

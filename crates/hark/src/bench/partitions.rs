@@ -77,6 +77,8 @@ async fn write_to(session: &Session, args: &PartitionsArgs, partitions: u32) -> 
     // close waits until they are made.
     produce(&broker, load(u64::from(partitions)), "make the files").await?;
     broker.close().await;
+    // It holds the directory until it is gone.
+    drop(broker);
     let broker = local::open(scratch.path()).await?;
     produce(&broker, load(WARM_UP_BYTES.div_ceil(size)), "warm up").await?;
     let measured = load(args.bytes.0.div_ceil(size));

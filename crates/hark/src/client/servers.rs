@@ -91,6 +91,12 @@ impl Servers {
         cluster: Option<&str>,
         told: impl IntoIterator<Item = &'a str>,
     ) {
+        self.is_stale = false;
+        if self.cluster.is_some() && self.cluster.as_deref() != cluster {
+            // Somebody named servers of two clusters. Each is asked, and none brings others along.
+            return;
+        }
+        self.cluster = cluster.map(str::to_owned);
         let current = self.list.get(self.current).cloned();
         let told: Vec<Url> = told.into_iter().filter_map(url).collect();
         self.list
@@ -98,8 +104,6 @@ impl Servers {
         for url in told {
             self.add(url, false);
         }
-        self.cluster = cluster.map(str::to_owned).or(self.cluster.take());
-        self.is_stale = false;
         let kept = current.and_then(|server| self.position(&server.url));
         self.current = kept.unwrap_or(0);
     }
@@ -206,7 +210,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_not_learned() {
         let mut servers = servers(&["a:1"]);
-        let told = ["", ":1", "x y:1", "h:1/path", "u@h:1", "h:99999", "h:1?q", "b:1"];
+        let told = [
+            "", ":1", "x y:1", "h:1/path", "u@h:1", "h:99999", "h:1?q", "b:1",
+        ];
         servers.learn(CLUSTER, told);
         assert_eq!(turns(&servers), "a b?");
     }
@@ -222,6 +228,15 @@ mod tests {
         // Another may stand in its place when it comes back.
         servers.failed(&at("b:1"));
         assert_eq!(turns(&servers), "a b? c?");
+    }
+
+    #[test]
+    fn servers_of_another_cluster_are_not_learned() {
+        let mut servers = servers(&["a:1", "b:1"]);
+        servers.learn(CLUSTER, ["c:1"]);
+        servers.learn(Some("c2"), ["d:1"]);
+        servers.learn(None, ["e:1"]);
+        assert_eq!(turns(&servers), "a b c?");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) enum NodeCommand {
     /// Give up the lost data directory of a node that does not run, so that it may start with an
     /// empty one.
     Replace(ForeverArgs),
-    /// Remove a node for ever: its id never comes back, and its process ends if it runs.
+    /// Remove a node for ever: its id never comes back. Stop it first.
     Remove(ForeverArgs),
 }
 
@@ -102,7 +102,11 @@ fn confirm(args: &ForeverArgs, what: Forever) -> Outcome {
         return Err(Failure::usage(format!(
             "{told} Say so with: hark node {command} {}{} --yes",
             args.id,
-            if args.lose_partitions { " --lose-partitions" } else { "" },
+            if args.lose_partitions {
+                " --lose-partitions"
+            } else {
+                ""
+            },
         )));
     }
     let question = format!("{told} Type its id to go on:");

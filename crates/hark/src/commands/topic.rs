@@ -181,7 +181,15 @@ async fn describe(name: &TopicName, context: &mut Context) -> Outcome {
 
 fn partitions(topic: &TopicAnswer) -> Table {
     let mut table = Table::new(&[
-        "PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END", "RECORDS", "SIZE", "EPOCH",
+        "PARTITION",
+        "LEADER",
+        "REPLICAS",
+        "ISR",
+        "START",
+        "END",
+        "RECORDS",
+        "SIZE",
+        "EPOCH",
         "LEADER HTTP",
     ]);
     for partition in &topic.partitions {
@@ -189,7 +197,9 @@ fn partitions(topic: &TopicAnswer) -> Table {
         let records = bounds.map(|(start, end)| end.saturating_sub(start));
         table.row([
             partition.partition.to_string(),
-            partition.leader.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            partition
+                .leader
+                .map_or_else(|| "-".to_owned(), |id| id.to_string()),
             ids(&partition.replicas),
             ids(&partition.isr),
             known(partition.start),
@@ -197,7 +207,10 @@ fn partitions(topic: &TopicAnswer) -> Table {
             known(records),
             known(partition.bytes.map(Size)),
             partition.epoch.to_string(),
-            partition.leader_http.clone().unwrap_or_else(|| "-".to_owned()),
+            partition
+                .leader_http
+                .clone()
+                .unwrap_or_else(|| "-".to_owned()),
         ]);
     }
     table

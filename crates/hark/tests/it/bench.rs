@@ -47,7 +47,7 @@ fn a_server_named_for_all_commands_is_left_alone() {
 
 #[test]
 fn every_measurement_gives_results_beside_the_limits_of_the_machine() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["disk"], "machine: memory copy"),
         (
             &["produce", "--bytes", "4MB", "--partitions", "3"],
@@ -70,6 +70,12 @@ fn every_measurement_gives_results_beside_the_limits_of_the_machine() {
         (
             &["start", "--bytes", "4MB", "--unsettled", "2MB"],
             "after a kill",
+        ),
+        (
+            &[
+                "cluster", "--nodes", "1", "--topics", "20", "--rounds", "1", "--idle", "200ms",
+            ],
+            "16 at a time",
         ),
     ];
     for (args, name) in cases {

@@ -88,7 +88,10 @@ fn a_switch_is_turned_on_in_the_environment_as_people_do() {
 #[test]
 fn a_deletion_must_be_confirmed() {
     let cases: [(&[&str], &str); 3] = [
-        (&["topic", "delete", "precious"], "hark topic delete precious --yes"),
+        (
+            &["topic", "delete", "precious"],
+            "hark topic delete precious --yes",
+        ),
         (&["node", "remove", "011"], "hark node remove 3 --yes"),
         (
             &["node", "replace", "3", "--lose-partitions"],

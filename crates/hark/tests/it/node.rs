@@ -158,3 +158,44 @@ fn an_encrypted_directory_wants_its_key() {
     assert_eq!(answer.code, Some(78), "{answer:?}");
     assert!(answer.stderr.contains("chmod 600"), "{answer:?}");
 }
+
+/// What a node holds is said by `hark.db`: without it, or with an older one, everything would begin anew.
+#[test]
+fn a_lost_or_older_hark_db_is_refused_and_nothing_is_lost() {
+    let (directory, first) = node();
+    let data = directory.path().join("data");
+    let (database, backup) = (data.join("hark.db"), directory.path().join("backup"));
+    let newest = directory.path().join("newest");
+    let stop = |node: Node| {
+        node.signal("TERM");
+        assert_eq!(node.wait().0, Some(0));
+    };
+    first.ok(&["pub", "old", "kept"]);
+    stop(first);
+    fs::copy(&database, &backup).unwrap();
+    let second = Node::start(&data, &[]);
+    second.ok(&["pub", "new", "kept too"]);
+    stop(second);
+    fs::rename(&database, &newest).unwrap();
+
+    let refused = || {
+        let mut serve = hark(&["serve", "--http", "127.0.0.1:0"]);
+        let answer = run(serve.arg("--data").arg(&data));
+        assert_eq!(answer.code, Some(5), "{answer:?}");
+        assert!(answer.stderr.contains("hark node replace"), "{answer:?}");
+        answer.stderr
+    };
+    for _ in 0..2 {
+        let why = refused();
+        assert!(why.contains("hark.db is missing"), "{why}");
+    }
+    fs::copy(&backup, &database).unwrap();
+    let why = refused();
+    assert!(why.contains("hark.db is older"), "{why}");
+    fs::rename(&newest, &database).unwrap();
+    let again = Node::start(&data, &[]);
+    for (topic, message) in [("old", "kept\n"), ("new", "kept too\n")] {
+        let read = again.ok(&["sub", topic, "--from", "earliest", "--count", "1"]);
+        assert_eq!(read, message);
+    }
+}

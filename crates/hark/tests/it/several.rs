@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::eventually;
 
@@ -85,12 +85,19 @@ fn a_publisher_and_a_follower_go_on_when_the_only_server_they_know_dies() {
     assert!(publisher.0.wait().unwrap().success());
     let mut summary = String::new();
     said.read_to_string(&mut summary).unwrap();
-    assert!(summary.starts_with(&format!("published {count} lines")), "{summary}");
+    assert!(
+        summary.starts_with(&format!("published {count} lines")),
+        "{summary}"
+    );
     read.read_to_string(&mut messages).unwrap();
     assert!(follower.0.wait().unwrap().success());
     assert_eq!(messages, lines(0..2 * HALF));
     let described = leader.json(&["topic", "describe", "t"]);
-    assert_eq!(described["partitions"][0]["end"], 2 * HALF, "each is there once");
+    assert_eq!(
+        described["partitions"][0]["end"],
+        2 * HALF,
+        "each is there once"
+    );
 }
 
 #[test]
@@ -108,31 +115,46 @@ fn servers_are_named_one_by_one_or_together_and_a_dead_one_is_passed_over() {
     }
 }
 
-#[test]
-fn nodes_are_listed_drained_removed_and_a_new_one_is_explained() {
-    let (_directory, mut nodes) = cluster();
+/// Waits until every node sees all of them alive under one controller.
+fn until_formed(nodes: &[Node]) {
     eventually("all see all alive", PATIENCE, || {
         nodes.iter().all(|node| {
             let cluster = node.json(&["node", "list"]);
-            let nodes = cluster["nodes"].as_array().unwrap();
-            let alive = |node: &Value| node["liveness"] == "alive";
-            !cluster["controller"].is_null() && nodes.len() == 3 && nodes.iter().all(alive)
+            let seen = cluster["nodes"].as_array().unwrap();
+            let alive = seen.iter().filter(|node| node["liveness"] == "alive");
+            !cluster["controller"].is_null() && alive.count() == nodes.len()
         })
     });
-    let listed = nodes[1].ok(&["node", "list"]);
-    for word in ["CORNER", "NEIGHBOURS", "000", "001", "010", "controller", "voter", "here"] {
-        assert!(listed.contains(word), "{word}: {listed}");
-    }
+}
+
+#[test]
+fn nodes_are_listed_and_a_new_one_is_explained() {
+    let (_directory, nodes) = cluster();
+    until_formed(&nodes);
+    let list = nodes[1].ok(&["node", "list"]);
     let status = nodes[1].ok(&["status"]);
-    assert!(status.contains("controller") && status.contains("NEIGHBOURS"), "{status}");
-    assert_eq!(nodes[1].json(&["status"])["controller"], nodes[0].json(&["node", "list"])["controller"]);
+    for word in ["CORNER", "NEIGHBOURS", "010", "controller", "voter", "here"] {
+        assert!(list.contains(word), "{word}: {list}");
+        assert!(status.contains(word), "{word}: {status}");
+    }
+    let controller = |node: &Node, args: &[&str]| node.json(args)["controller"].clone();
+    assert_eq!(
+        controller(&nodes[1], &["status"]),
+        controller(&nodes[0], &["node", "list"])
+    );
 
     let plan = nodes[0].json(&["node", "add", "--rack", "r"]);
-    assert_eq!((&plan["id"], &plan["changed"]), (&Value::from(3), &Value::from(false)));
+    assert_eq!((&plan["id"], &plan["changed"]), (&json!(3), &json!(false)));
     let serve = plan["serve"].as_str().unwrap();
-    assert!(serve.contains("--id 3 ") && serve.contains("--rack r"), "{serve}");
-    assert!(serve.contains(nodes[0].banner["peer"].as_str().unwrap()), "{serve}");
+    let peer = nodes[0].banner["peer"].as_str().unwrap();
+    for word in ["--id 3 ", "--rack r", peer] {
+        assert!(serve.contains(word), "{word}: {serve}");
+    }
+}
 
+#[test]
+fn a_drained_node_gets_nothing_new_and_can_be_removed() {
+    let (_directory, mut nodes) = cluster();
     let drained = nodes[0].json(&["node", "drain", "010"]);
     assert_eq!(drained["nodes"][2]["state"], "draining");
     nodes[1].ok(&["topic", "create", "t", "--partitions", "12"]);
@@ -143,18 +165,37 @@ fn nodes_are_listed_drained_removed_and_a_new_one_is_explained() {
     let shown = nodes[2].ok(&["topic", "describe", "t"]);
     let http = nodes[1].url.strip_prefix("http://").unwrap();
     assert!(shown.contains("LEADER") && shown.contains(http), "{shown}");
-
     let active = nodes[0].json(&["node", "activate", "2"]);
     assert_eq!(active["nodes"][2]["state"], "active");
-    let running = run(&mut nodes[0].hark(&["node", "replace", "2", "--yes"]));
-    assert_eq!(running.code, Some(5), "{running:?}");
-    assert!(running.stderr.contains("node_in_use"), "{running:?}");
-    let holds = run(&mut nodes[0].hark(&["node", "remove", "1", "--yes"]));
-    assert_eq!(holds.code, Some(5), "{holds:?}");
-    assert!(holds.stderr.contains("--lose-partitions"), "{holds:?}");
+
+    let refused: [(&[&str], &str); 2] = [
+        (&["node", "replace", "2", "--yes"], "node_in_use"),
+        (&["node", "remove", "1", "--yes"], "--lose-partitions"),
+    ];
+    for (args, says) in refused {
+        let answer = run(&mut nodes[0].hark(args));
+        assert_eq!(answer.code, Some(5), "{answer:?}");
+        assert!(answer.stderr.contains(says), "{answer:?}");
+    }
+    let gone = nodes.pop().unwrap();
+    gone.signal("TERM");
+    assert_eq!(gone.wait().0, Some(0));
     let cluster = nodes[0].json(&["node", "remove", "2", "--yes"]);
     assert_eq!(cluster["nodes"].as_array().unwrap().len(), 2);
-    assert_eq!(nodes.pop().unwrap().wait().0, Some(5), "it must not go on");
-    assert_eq!(nodes[1].json(&["node", "add"])["id"], 3, "a removed id never comes back");
-    assert_eq!(run(&mut nodes[0].hark(&["node", "drain", "2"])).code, Some(4));
+    let added = nodes[0].json(&["node", "add"]);
+    assert_eq!(added["id"], 3, "a removed id never comes back");
+    assert_eq!(
+        run(&mut nodes[0].hark(&["node", "drain", "2"])).code,
+        Some(4)
+    );
+}
+
+#[test]
+fn a_node_that_is_removed_while_it_runs_ends_and_says_why() {
+    let (_directory, mut nodes) = cluster();
+    until_formed(&nodes);
+    nodes[0].ok(&["node", "remove", "2", "--yes"]);
+    let (code, said) = nodes.pop().unwrap().complaint();
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("was removed"), "{said}");
 }

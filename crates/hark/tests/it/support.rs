@@ -159,6 +159,14 @@ impl Node {
         self.stdout.read_to_string(&mut rest).unwrap();
         (self.process.wait().unwrap().code(), rest)
     }
+
+    /// Waits for its end by itself; the code and what it said on standard error.
+    pub(crate) fn complaint(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        let mut stderr = self.process.stderr.take().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        (self.process.wait().unwrap().code(), said)
+    }
 }
 
 impl Drop for Node {

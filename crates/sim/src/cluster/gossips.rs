@@ -149,7 +149,9 @@ impl Gossips {
     /// What a process sees.
     pub(super) fn rows(&self, process: Process) -> Vec<MemberRow> {
         let gossiper = self.running.get(&process);
-        gossiper.map(|gossiper| gossiper.swim.rows()).unwrap_or_default()
+        gossiper
+            .map(|gossiper| gossiper.swim.rows())
+            .unwrap_or_default()
     }
 
     /// The process that took this one's place, if it has heard of one.
@@ -274,7 +276,10 @@ impl Gossips {
 
     fn answer(&mut self, at: Instant, call: u64, answer: Option<Bytes>) {
         if let Some((process, with)) = self.calls.remove(&call) {
-            self.push(at, Event::Answer(process, Input::Exchanged { with, answer }));
+            self.push(
+                at,
+                Event::Answer(process, Input::Exchanged { with, answer }),
+            );
         }
     }
 

@@ -120,8 +120,10 @@ impl Whims {
 
     /// What a controller believed that was slow to say so.
     fn belief(&mut self, seen: &Catalog) -> Option<Command> {
-        let nodes: Vec<(NodeId, Incarnation)> =
-            seen.nodes().map(|node| (node.id, node.incarnation)).collect();
+        let nodes: Vec<(NodeId, Incarnation)> = seen
+            .nodes()
+            .map(|node| (node.id, node.incarnation))
+            .collect();
         let (id, incarnation) = *self.rng.pick(&nodes)?;
         Some(Command::Fence {
             id,

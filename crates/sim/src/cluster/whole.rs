@@ -60,7 +60,10 @@ pub fn run(seed: u64) -> Result<WholeReport, Violation> {
 
 /// One situation on one seed.
 pub fn play(script: &Script, seed: u64) -> Result<WholeReport, Violation> {
-    let played = simulate(seed, script.nodes, false, async |world: &World| script.play(world).await).0;
+    let played = simulate(seed, script.nodes, false, async |world: &World| {
+        script.play(world).await
+    })
+    .0;
     played.map_err(|violation| violation.at(script.name))
 }
 
@@ -68,7 +71,10 @@ pub fn play(script: &Script, seed: u64) -> Result<WholeReport, Violation> {
 #[must_use]
 pub fn trace(seed: u64) -> String {
     let (lived, trace) = simulate(seed, 3, true, live);
-    let end = lived.map_or_else(|violation| violation.to_string(), |report| format!("{report:?}"));
+    let end = lived.map_or_else(
+        |violation| violation.to_string(),
+        |report| format!("{report:?}"),
+    );
     format!("{trace}{end}\n")
 }
 
@@ -97,13 +103,20 @@ fn simulate(
         let at = state.now().since(model::Instant::ZERO);
         let report = state.summary();
         let trace = std::mem::take(&mut state.trace);
-        (lived.map(|()| report).map_err(|it| it.at(format!("at {at:?}"))), trace)
+        (
+            lived
+                .map(|()| report)
+                .map_err(|it| it.at(format!("at {at:?}"))),
+            trace,
+        )
     })
 }
 
 async fn live(world: &World) -> Result<(), Violation> {
     world.form().await?;
-    let clients: Vec<_> = (0..CLIENTS).map(|number| spawn(world.clone().run_client(number))).collect();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| spawn(world.clone().run_client(number)))
+        .collect();
     world.storm(STORM).await?;
     if world.lock().rng.chance(50) {
         world.settle_core().await?;
@@ -132,7 +145,9 @@ impl World {
 impl world::State {
     /// How everybody is, for whoever reads the trace.
     fn note_statuses(&mut self) {
-        let serving = self.serving().map(|(id, _, control)| (id, control.status()));
+        let serving = self
+            .serving()
+            .map(|(id, _, control)| (id, control.status()));
         for (id, status) in serving.collect::<Vec<_>>() {
             self.note(format_args!("process {id}: {status:?}"));
         }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use broker::{Fetch, FetchError, FetchedPartition, GapReason, Start};
+use broker::{Commit, Fetch, FetchError, FetchedPartition, GapReason, Start};
+use catalog::Command;
 use model::{NodeId, Offset, PartitionIndex, TopicName};
 use tokio::time::timeout;
 use wire::cursor::Cursor;
 
 use super::{LONG, led_by, peek, polled, say, spread};
 use crate::cluster::{ClusterNode, Hub};
-use crate::node::{at, eventually, offset};
+use crate::node::{after, at, eventually, offset, texts};
 
 /// Three partitions on three nodes, with five records each of which the first two are deleted, each
 /// through another node than the one that leads it.
@@ -148,4 +149,127 @@ async fn a_fetch_waits_for_enough_from_all_nodes() {
         .iter()
         .map(|part| part.batches.as_ref().unwrap().len());
     assert_eq!(batches.sum::<usize>(), 3);
+}
+
+/// A partition begins anew on another node while it is read through the one that had it and through a
+/// third: both hear of it at once, and nobody takes it for an empty one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetches_that_wait_follow_a_partition_to_its_new_leader() {
+    let (hub, nodes) = Hub::of(3).await;
+    let name = spread(&nodes, "t", 3).await;
+    let partition = led_by(&nodes[0].broker, &name, NodeId(1))[0];
+    say(&nodes[0].broker, &name, partition, "lost").await;
+    let waiting = [0, 1, 2].map(|node| {
+        let broker = nodes[node].broker.clone();
+        let fetch = fetch(&name, &[(partition, 1)], 1, LONG);
+        tokio::spawn(async move { broker.fetch(fetch).await })
+    });
+    let waits = |node: usize| nodes[node].broker.counters().polls_waiting;
+    eventually("all wait", || waits(0) + waits(1) + waits(2) >= 5).await;
+    hub.agree(&Command::RemoveNode {
+        id: NodeId(1),
+        lose_partitions: true,
+    })
+    .unwrap();
+    for waiting in waiting {
+        let fetched = timeout(LONG / 2, waiting).await.unwrap().unwrap().unwrap();
+        let error = fetched[0].batches.as_ref().unwrap_err();
+        // The new leader says that there was never so much, or has not begun yet.
+        let codes = ["offset_out_of_range", "leader_unavailable"];
+        assert!(codes.contains(&error.code()), "{error}");
+    }
+}
+
+/// A cursor and a commit of a topic that was made again through another node are understood by one that
+/// knows the topic before it only.
+#[tokio::test]
+async fn a_cursor_of_a_topic_made_again_elsewhere_is_understood() {
+    let (hub, nodes) = Hub::of(2).await;
+    let name = spread(&nodes, "t", 2).await;
+    let commit = |group: usize, cursor: &Cursor| Commit {
+        group: format!("g{group}"),
+        consumer: None,
+        cursor: cursor.clone(),
+    };
+    let old = nodes[1]
+        .broker
+        .resolve(&name, &Start::Latest)
+        .await
+        .unwrap();
+    nodes[0].broker.commit(commit(0, &old)).await.unwrap();
+    for again in 0..2 {
+        hub.make_late(NodeId(0), true);
+        nodes[1].broker.delete_topic(&name).await.unwrap();
+        let partitions = spread(&nodes[1..], "t", 2).await;
+        say(
+            &nodes[1].broker,
+            &partitions,
+            led_by(&nodes[1].broker, &name, NodeId(1))[0],
+            "new",
+        )
+        .await;
+        let read = polled(&nodes[1], peek(&name, Start::Earliest)).await;
+        assert_eq!(texts(&read.records), ["new"]);
+        if again == 0 {
+            let polled = polled(&nodes[0], peek(&name, after(&read))).await;
+            assert!(polled.records.is_empty());
+        } else {
+            // Some of these groups are coordinated by the late one.
+            for group in 0..8 {
+                nodes[0]
+                    .broker
+                    .commit(commit(group, &read.cursor))
+                    .await
+                    .unwrap();
+            }
+        }
+        let foreign = nodes[0]
+            .broker
+            .poll(peek(&name, Start::Cursor(old.clone())))
+            .await;
+        assert_eq!(foreign.unwrap_err().code(), "foreign_cursor");
+    }
+}
+
+/// A node that takes questions and never answers does not keep back what the others have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_owner_does_not_hold_up_a_fetch() {
+    let (hub, nodes) = Hub::of(3).await;
+    let name = spread(&nodes, "t", 3).await;
+    let [first, second, mute] =
+        [0, 1, 2].map(|node| led_by(&nodes[0].broker, &name, NodeId(node))[0]);
+    say(&nodes[0].broker, &name, first, "a").await;
+    say(&nodes[0].broker, &name, second, "b").await;
+    hub.mute(NodeId(2));
+    let begun = Instant::now();
+    let all = [(first, 0), (second, 0), (mute, 0)];
+    let fetched = nodes[0].broker.fetch(fetch(&name, &all, 1, LONG)).await;
+    let fetched = fetched.unwrap();
+    let told: Vec<_> = fetched.iter().map(batches).collect();
+    let expected = [
+        (first, Ok(1)),
+        (second, Ok(1)),
+        (mute, Err("leader_unavailable")),
+    ];
+    assert_eq!(told, expected);
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+/// A partition that is asked for twice is read from both places, here and elsewhere.
+#[tokio::test]
+async fn a_partition_may_be_asked_for_twice() {
+    let (_hub, nodes) = Hub::of(2).await;
+    let name = spread(&nodes, "t", 2).await;
+    for (node, other) in [(0, 1), (1, 0)] {
+        let partition = led_by(&nodes[0].broker, &name, NodeId(node))[0];
+        for text in ["a", "b"] {
+            say(&nodes[0].broker, &name, partition, text).await;
+        }
+        for broker in [&nodes[usize::from(node)].broker, &nodes[other].broker] {
+            let twice = fetch(&name, &[(partition, 1), (partition, 0)], 1, LONG);
+            let fetched = broker.fetch(twice).await.unwrap();
+            let told: Vec<_> = fetched.iter().map(batches).collect();
+            assert_eq!(told, [(partition, Ok(1)), (partition, Ok(2))]);
+        }
+    }
 }

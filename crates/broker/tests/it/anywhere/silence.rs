@@ -74,6 +74,51 @@ async fn a_dead_owner_holds_up_nobody_but_its_own_partitions() {
     assert_eq!(texts(&read.records), ["second of 2"]);
 }
 
+/// A node that takes questions and never answers costs its readers a moment, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mute_owner_costs_a_moment() {
+    let (hub, nodes) = Hub::of(3).await;
+    let name = spread(&nodes, "t", 3).await;
+    let partition_of = |node: u16| led_by(&nodes[0].broker, &name, NodeId(node))[0];
+    hub.mute(NodeId(2));
+    let mut start = Start::Earliest;
+    for owner in [0, 1, 0, 1] {
+        say(&nodes[0].broker, &name, partition_of(owner), "there").await;
+        let begun = Instant::now();
+        let read = polled(&nodes[0], wait(&name, start)).await;
+        assert_eq!(texts(&read.records), ["there"]);
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
+        start = after(&read);
+    }
+    // Who waits already hears at once, whatever the mute one is still asked.
+    let waiting = {
+        let (broker, poll) = (nodes[0].broker.clone(), wait(&name, start));
+        tokio::spawn(async move { broker.poll(poll).await })
+    };
+    eventually("it waits", || nodes[1].broker.counters().polls_waiting == 1).await;
+    let begun = Instant::now();
+    say(&nodes[0].broker, &name, partition_of(1), "news").await;
+    let read = waiting.await.unwrap().unwrap();
+    assert_eq!(texts(&read.records), ["news"]);
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    let begun = Instant::now();
+    let read = polled(&nodes[0], peek(&name, after(&read))).await;
+    assert!(read.records.is_empty());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 /// A reader that waits only for a node that is away reads on when that comes back in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_moment_of_silence_is_waited_out() {

@@ -1,14 +1,14 @@
 //! What each control takes from the simulated world.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::RaftId;
 use control::{BoxFuture, Clock, Control, Entropy, Liveliness, Liveness, Network, NetworkError};
-use model::{Instant, NodeId, Timestamp};
+use model::{BootId, Instant, NodeId, Timestamp};
 use parking_lot::Mutex;
 
 /// Time that one message takes.
@@ -77,12 +77,19 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Port {
     id: u16,
+    /// The process that calls; its calls before this is known are lost.
+    boot: OnceLock<BootId>,
     shared: Arc<Shared>,
 }
 
 impl Port {
     pub(super) const fn new(id: u16, shared: Arc<Shared>) -> Self {
-        Self { id, shared }
+        let boot = OnceLock::new();
+        Self { id, boot, shared }
+    }
+
+    pub(super) fn set_boot(&self, boot: BootId) {
+        self.boot.set(boot).unwrap();
     }
 }
 
@@ -94,6 +101,7 @@ impl Network for Port {
         deadline: Duration,
     ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
         let (shared, from) = (self.shared.clone(), self.id);
+        let boot = self.boot.get().copied();
         Box::pin(async move {
             let lost = async || {
                 tokio::time::sleep(deadline).await;
@@ -105,12 +113,14 @@ impl Network for Port {
             }
             let sender = shared.running.lock().get(&from).cloned();
             let sender = sender.and_then(|control| control.identity().member);
-            let (Some(target), Some(sender)) = (shared.running(to), sender) else {
+            let (Some(target), Some(sender), Some(boot)) = (shared.running(to), sender, boot)
+            else {
                 return Err(NetworkError::Unreachable("refused".to_owned()));
             };
             shared.note_message(from, to, &request);
             // The other side works on it even if nobody waits any more.
-            let answer = tokio::spawn(async move { target.handle(sender.raft_id, request).await });
+            let answer =
+                tokio::spawn(async move { target.handle(sender.raft_id, boot, request).await });
             let answer = answer.await.map_err(|_| NetworkError::TimedOut)?;
             tokio::time::sleep(LATENCY).await;
             if shared.is_cut(to.node().0, from) || shared.running(to).is_none() {

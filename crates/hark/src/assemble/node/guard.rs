@@ -6,6 +6,7 @@ use std::time::Duration;
 use control::Control;
 use peer::membership::{Gossip, Membership as _};
 
+use crate::assemble::wiring::Links;
 use crate::exit::{Exit, Failure};
 
 /// Between two looks at what rings no bell.
@@ -16,11 +17,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Guard {
     control: Control,
     gossip: Arc<Gossip>,
+    links: Links,
 }
 
 impl Guard {
-    pub(super) const fn new(control: Control, gossip: Arc<Gossip>) -> Self {
-        Self { control, gossip }
+    pub(super) const fn new(control: Control, gossip: Arc<Gossip>, links: Links) -> Self {
+        Self {
+            control,
+            gossip,
+            links,
+        }
     }
 
     pub(super) fn gossip(&self) -> &Gossip {
@@ -49,6 +55,10 @@ impl Guard {
         }
         if let Err(refusal) = self.control.view().admit(&self.control.claim()) {
             return Some(Failure::new(Exit::Refused, refusal.to_string()));
+        }
+        // A node that was removed is told nothing any more, and so not that it was removed.
+        if let Some(why) = self.links.turned_away() {
+            return Some(Failure::new(Exit::Refused, why));
         }
         let other = self.gossip.view().fenced_by?;
         Some(Failure::new(

@@ -107,7 +107,7 @@ async fn look_up(own: &PeerAddress) -> Option<SocketAddr> {
         .ok()?;
     let found: Vec<SocketAddr> = found.collect();
     let ipv4 = found.iter().find(|address| address.is_ipv4());
-    ipv4.or(found.first()).copied()
+    ipv4.or_else(|| found.first()).copied()
 }
 
 /// A door that listens on one address is there and nowhere else; one that listens on all is where the

@@ -21,7 +21,7 @@ use crate::assemble::finding::Sources;
 use crate::assemble::wiring::{
     AddressBook, Gate, GossipLiveness, Late, Links, NodeCluster, Reception, Senses,
 };
-use crate::assemble::{NodePlan, chores, engine, open_broker, recover};
+use crate::assemble::{NodePlan, chores, engine, open_broker, recover, refused};
 use crate::discovery;
 use crate::exit::{Failure, Outcome, While as _};
 
@@ -47,6 +47,7 @@ pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
     let control = wires.control(&plan).await?;
     let security = security(&plan, &control.identity())?;
     let peers = wires.peers(&control, &security);
+    bind_start(&plan, &control).await?;
     // The store recovers while the node finds its way into the cluster.
     let store = recover(&plan, disk);
     let discovery = discovery_client(&plan, &ports.own)?;
@@ -85,7 +86,7 @@ pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
         hosts: plan.hosts.clone(),
         banner: banner(plan, &ports.own, &control, entry),
         on_broker_map: listener(&control, &wires.book),
-        guard: Guard::new(control.clone(), gossip),
+        guard: Guard::new(control.clone(), gossip, wires.links),
         control,
         peers,
         broker,
@@ -115,14 +116,19 @@ impl Wires {
             timings: Timings::product(),
             snapshot_after: None,
         };
-        let seams = Seams {
+        let control = Control::open(options, self.seams()).await;
+        control.map_err(|error| Failure::failed(error.to_string()))
+    }
+
+    /// What control takes from the world. Nothing of it keeps the way to others, which leads through
+    /// control.
+    fn seams(&self) -> Seams {
+        Seams {
             network: Arc::new(self.links.clone()),
             liveness: Arc::new(GossipLiveness(self.gossip.clone())),
             clock: Arc::new(self.senses),
             entropy: Arc::new(self.senses),
-        };
-        let control = Control::open(options, seams).await;
-        control.map_err(|error| Failure::failed(error.to_string()))
+        }
     }
 
     /// From here on this node calls others.
@@ -205,12 +211,21 @@ impl Wires {
             profile: Profile::LAN,
             seed: self.senses.seed(),
         };
-        let links = Arc::new(self.links.clone());
+        let links = Arc::new(self.links.loose());
         let gossip = Arc::new(Gossip::start(options, socket, Arc::new(self.senses), links));
         gossip.set_roster(chores::roster(&control.view(), &self.book));
         self.gossip.set(Arc::clone(&gossip));
         Ok(gossip)
     }
+}
+
+/// Writes this start down, in `control.db` and then in `hark.db`, before anybody is asked to register it.
+async fn bind_start(plan: &NodePlan, control: &Control) -> Outcome {
+    let claim = control.begin().await;
+    let claim = claim.map_err(|error| Failure::failed(error.to_string()))?;
+    let data = plan.data.clone();
+    let bound = tokio::task::spawn_blocking(move || ::broker::bind(&data, &claim)).await;
+    bound.while_doing("open hark.db")?.map_err(refused)
 }
 
 /// What protects the connections between nodes.
@@ -266,4 +281,56 @@ fn banner(plan: NodePlan, own: &Own, control: &Control, entry: Entry) -> Banner 
 /// Entering ends with a registration.
 fn no_member() -> Failure {
     Failure::failed("the node is not registered")
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::Addresses;
+    use model::Site;
+    use test_support::eventually;
+
+    use super::*;
+
+    /// Everything is open, and then nobody has any of it any more.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_parts_of_a_node_do_not_keep_each_other_alive() {
+        let data = tempfile::tempdir().unwrap();
+        let wires = Wires::new();
+        let options = ControlOptions {
+            store: Arc::new(SqliteStore::open(&SqliteStore::path_in(data.path())).unwrap()),
+            timings: Timings::product(),
+            snapshot_after: None,
+        };
+        let control = Control::open(options, wires.seams()).await.unwrap();
+        let security = Security::loopback();
+        let peers = wires.peers(&control, &security);
+        let introduction = Introduction {
+            id: None,
+            site: Site::EVERYWHERE,
+            addresses: Addresses::default(),
+            rack: None,
+        };
+        control.found(&introduction).await.unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let own = Own {
+            http: address,
+            peer: address.to_string().parse().unwrap(),
+            gossip: address,
+            addresses: Addresses::default(),
+        };
+        let gossip = wires.gossip(&control, &security, socket, &own).unwrap();
+        let (links, catalogs) = (wires.links.loose(), control.watch());
+        gossip.close().await;
+        peers.close(Duration::ZERO).await;
+        control.close().await;
+        drop((wires, gossip, peers, control));
+        eventually("the way to others is gone", Duration::from_secs(10), || {
+            links.is_gone()
+        });
+        // Control holds the sender.
+        eventually("control is gone", Duration::from_secs(10), || {
+            catalogs.has_changed().is_err()
+        });
+    }
 }

@@ -5,16 +5,16 @@
 //! connection, so the one who is meant is named. The answer is a byte 0 and what control answers, or a
 //! byte 1 alone: you mean another.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use catalog::{Catalog, RaftId};
 use control::{Control, Network, NetworkError};
 use futures_util::future::BoxFuture;
-use model::NodeId;
+use model::{BootId, NodeId};
 use peer::membership::{Exchange, Gossip, Membership as _};
-use peer::{CallError, Delivery, Peers, Service, Target};
+use peer::{CallError, Delivery, Peers, RejectionCode, Service, Side, Target};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -27,6 +27,11 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(in crate::assemble) struct Links(Arc<Inner>);
 
+/// The same for the parts that the way leads through: for as long as somebody else has it. They would
+/// keep each other alive for ever otherwise.
+#[derive(Debug, Clone)]
+pub(in crate::assemble) struct LooseLinks(Weak<Inner>);
+
 #[derive(Debug)]
 struct Inner {
     book: Arc<AddressBook>,
@@ -34,6 +39,8 @@ struct Inner {
     ends: OnceLock<Ends>,
     /// How the consensus knows this node, once it does.
     me: OnceLock<RaftId>,
+    /// Why a member no longer takes this process for its node.
+    turned_away: OnceLock<String>,
 }
 
 /// What is there only after control is open.
@@ -51,7 +58,13 @@ impl Links {
             gossip,
             ends: OnceLock::new(),
             me: OnceLock::new(),
+            turned_away: OnceLock::new(),
         }))
+    }
+
+    /// For control, gossip, and whatever else stands behind [`Self::open`].
+    pub(in crate::assemble) fn loose(&self) -> LooseLinks {
+        LooseLinks(Arc::downgrade(&self.0))
     }
 
     /// From now on calls go out.
@@ -97,7 +110,29 @@ impl Links {
             }
         }
         self.report(to, &answer);
+        self.note_rejection(&answer);
         answer
+    }
+
+    /// Why this process can no longer be its node, if a member has said so: the node was removed, or
+    /// another process is it now. A node that is cut off from the catalog so learns it nonetheless.
+    pub(in crate::assemble) fn turned_away(&self) -> Option<&str> {
+        self.0.turned_away.get().map(String::as_str)
+    }
+
+    /// One member's word is enough: a catalog that lags behind lets in whom it should, and what it
+    /// refuses for these reasons every later one refuses.
+    fn note_rejection(&self, answer: &Result<Bytes, CallError>) {
+        let Err(CallError::Refused(rejection)) = answer else {
+            return;
+        };
+        let is_final = matches!(
+            rejection.code,
+            RejectionCode::OldCopy | RejectionCode::Removed | RejectionCode::OtherDisk
+        );
+        if is_final && rejection.by == Side::Them {
+            self.0.turned_away.get_or_init(|| rejection.reason.clone());
+        }
     }
 
     /// Gossip hears of connections that fail, so that it looks for another way.
@@ -114,15 +149,30 @@ impl Links {
     }
 }
 
-impl Network for Links {
+impl LooseLinks {
+    fn now(&self) -> Option<Links> {
+        self.0.upgrade().map(Links)
+    }
+
+    #[cfg(test)]
+    pub(in crate::assemble) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl Network for LooseLinks {
     fn call(
         &self,
         to: RaftId,
         request: Bytes,
         deadline: Duration,
     ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
-        let links = self.clone();
+        let links = self.now();
         Box::pin(async move {
+            let Some(links) = links else {
+                let why = "this node is stopping".to_owned();
+                return Err(NetworkError::Unreachable(why));
+            };
             let Some(me) = links.0.me.get() else {
                 let why = "this node is not a member yet".to_owned();
                 return Err(NetworkError::Unreachable(why));
@@ -136,10 +186,11 @@ impl Network for Links {
     }
 }
 
-impl Exchange for Links {
+impl Exchange for LooseLinks {
     fn exchange(&self, with: NodeId, body: Bytes) -> BoxFuture<'static, Option<Bytes>> {
-        let links = self.clone();
+        let links = self.now();
         Box::pin(async move {
+            let links = links?;
             let call = links.call(with, Service::MemberSync, body, EXCHANGE_TIMEOUT);
             call.await.ok()
         })
@@ -147,7 +198,12 @@ impl Exchange for Links {
 }
 
 /// Answers a call of the service Control. Empty when it is none.
-pub(super) async fn answer(control: &Control, from: NodeId, mut body: Bytes) -> Bytes {
+pub(super) async fn answer(
+    control: &Control,
+    from: NodeId,
+    boot: BootId,
+    mut body: Bytes,
+) -> Bytes {
     let (Ok(to), Ok(sender)) = (body.try_get_u64(), body.try_get_u64()) else {
         return Bytes::new();
     };
@@ -156,7 +212,7 @@ pub(super) async fn answer(control: &Control, from: NodeId, mut body: Bytes) -> 
     if me != Some(RaftId(to)) || sender.node() != from {
         return Bytes::from_static(&[1]);
     }
-    let answer = control.handle(sender, body).await;
+    let answer = control.handle(sender, boot, body).await;
     let mut bytes = BytesMut::with_capacity(1 + answer.len());
     bytes.put_u8(0);
     bytes.put_slice(&answer);
@@ -188,5 +244,15 @@ fn nowhere(to: NodeId) -> CallError {
     CallError::Unreachable {
         address: format!("node {to}"),
         reason: "its address is not known".to_owned(),
+    }
+}
+impl Network for Links {
+    fn call(
+        &self,
+        to: RaftId,
+        request: Bytes,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
+        Network::call(&self.loose(), to, request, deadline)
     }
 }

@@ -37,7 +37,9 @@ impl Services for Reception {
             match (service, from.node()) {
                 (Service::Discover, node) => self.discover(node, &body),
                 (Service::Join, _) => encode_joined(&self.join(&from, &body).await),
-                (Service::Control, Some(node)) => links::answer(&self.control, node, body).await,
+                (Service::Control, Some(node)) => {
+                    links::answer(&self.control, node, from.claim.boot, body).await
+                }
                 (Service::Broker, Some(node)) => {
                     self.broker.wait().await.serve_peer(node, body).await
                 }

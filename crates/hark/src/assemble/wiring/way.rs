@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use peer::{CallError, Peers, Rejection, Service, Target};
 
 use crate::assemble::finding::{
-    Answer, Asking, Joined, MessageError, NotJoined, PeerAddress, Question, decode_joined, encode_join,
+    Answer, Asking, Joined, MessageError, NotJoined, PeerAddress, Question, decode_joined,
+    encode_join,
 };
 
 /// Longest wait for the answer to a question.

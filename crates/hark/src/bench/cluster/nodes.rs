@@ -66,7 +66,10 @@ impl Nodes {
     }
 
     /// The one with this index among those that run, going round.
-    #[expect(clippy::unwrap_used, reason = "of a cluster that is measured at most one node is dead")]
+    #[expect(
+        clippy::unwrap_used,
+        reason = "of a cluster that is measured at most one node is dead"
+    )]
     pub(super) fn nth(&self, n: usize) -> &Node {
         self.running().cycle().nth(n).unwrap()
     }
@@ -98,7 +101,10 @@ impl Nodes {
     pub(super) async fn agree(&self) -> Outcome<usize> {
         let mut controller = None;
         self.until("the nodes do not agree", |view| {
-            let all_live = view.nodes.iter().all(|node| node.liveness == "alive" && !node.fenced);
+            let all_live = view
+                .nodes
+                .iter()
+                .all(|node| node.liveness == "alive" && !node.fenced);
             let first = *controller.get_or_insert(view.controller);
             let agreed = view.controller.is_some() && view.controller == first;
             if !agreed {
@@ -115,7 +121,11 @@ impl Nodes {
     pub(super) async fn settle(&self) -> Outcome {
         let voters = self.count().min(VOTERS_MAX);
         self.until("the voters are not chosen", |view| {
-            view.nodes.iter().filter(|node| node.role == "voter").count() == voters
+            view.nodes
+                .iter()
+                .filter(|node| node.role == "voter")
+                .count()
+                == voters
         })
         .await
     }
@@ -146,7 +156,10 @@ impl Nodes {
                 return Err(Failure::failed(what));
             }
             for node in self.running() {
-                let holds = node.status().await.is_ok_and(|status| holds(&status.cluster));
+                let holds = node
+                    .status()
+                    .await
+                    .is_ok_and(|status| holds(&status.cluster));
                 if !holds {
                     tokio::time::sleep(LOOK_EVERY).await;
                     continue 'look;

@@ -61,7 +61,9 @@ fn ticks(stat: &str) -> Option<u32> {
 
 /// Bytes sent are the ninth figure of the line `lo:`.
 fn sent_on_loopback(dev: &str) -> Option<u64> {
-    let mut lines = dev.lines().filter_map(|line| line.trim().strip_prefix("lo:"));
+    let mut lines = dev
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("lo:"));
     lines.next()?.split_whitespace().nth(8)?.parse().ok()
 }
 

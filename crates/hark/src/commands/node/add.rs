@@ -102,14 +102,21 @@ fn serve(args: &AddArgs, cluster: &ClusterAnswer, id: Option<NodeId>, is_local: 
         words.push(format!("--advertise {} --cluster-dir DIR", quoted(host)));
     }
     words.push(format!("--peers {}", peers(cluster)));
-    words.extend(args.rack.as_ref().map(|rack| format!("--rack {}", quoted(rack))));
+    words.extend(
+        args.rack
+            .as_ref()
+            .map(|rack| format!("--rack {}", quoted(rack))),
+    );
     words.join(" ")
 }
 
 /// Those that are alive, or all if none is.
 fn peers(cluster: &ClusterAnswer) -> String {
     let of = |wanted: fn(&str) -> bool| {
-        let nodes = cluster.nodes.iter().filter(move |node| wanted(&node.liveness));
+        let nodes = cluster
+            .nodes
+            .iter()
+            .filter(move |node| wanted(&node.liveness));
         let peers = nodes.map(|node| node.peer.as_str());
         peers.filter(|peer| !peer.is_empty()).take(PEERS_MAX)
     };
@@ -158,7 +165,11 @@ impl Plan {
                  that it\nnames to the new machine as DIR:\n  {init}\n\nThen there"
             )
         });
-        let start = if self.init.is_some() { ":" } else { "\nStart it with:" };
+        let start = if self.init.is_some() {
+            ":"
+        } else {
+            "\nStart it with:"
+        };
         format!(
             "{who}Nothing is changed yet: a node adds itself when it starts.\n{init}{start}\n  {}\n\n\
              It is given new partitions from then on; what is there already stays where it is.",
@@ -264,7 +275,10 @@ mod tests {
         let nodes = vec![node(4, "a.example:7946", "alive")];
         let plan = plan(&args, &cluster(None, nodes)).unwrap();
         assert_eq!(plan.id, None);
-        assert_eq!(plan.init.as_deref(), Some("hark init --dir hark-cluster --any"));
+        assert_eq!(
+            plan.init.as_deref(),
+            Some("hark init --dir hark-cluster --any")
+        );
         assert!(plan.serve.contains("--site 1xx"), "{plan:?}");
         assert!(plan.serve.contains("--advertise b.example"), "{plan:?}");
     }

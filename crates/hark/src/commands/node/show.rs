@@ -40,7 +40,16 @@ fn corner(cluster: &ClusterAnswer) -> String {
 
 fn table_at(cluster: &ClusterAnswer, now: i64) -> Table {
     let mut table = Table::new(&[
-        "ID", "CORNER", "LIVENESS", "SINCE", "RTT", "ROLE", "STATE", "NEIGHBOURS", "HTTP", "PEER",
+        "ID",
+        "CORNER",
+        "LIVENESS",
+        "SINCE",
+        "RTT",
+        "ROLE",
+        "STATE",
+        "NEIGHBOURS",
+        "HTTP",
+        "PEER",
         "RACK",
     ]);
     for node in &cluster.nodes {

@@ -120,7 +120,11 @@ impl ServeOptions {
         Self {
             data: self.data.or(below.data),
             http: self.http.or(below.http),
-            allow_host: if self.allow_host.is_empty() { below.allow_host } else { self.allow_host },
+            allow_host: if self.allow_host.is_empty() {
+                below.allow_host
+            } else {
+                self.allow_host
+            },
             store: self.store.or(below.store),
             node_name: self.node_name.or(below.node_name),
             encryption_key_file: self.encryption_key_file.or(below.encryption_key_file),

@@ -1,6 +1,6 @@
 //! Messages, and who may send them.
 
-use foca::{Header, Member, Message};
+use foca::{Header, Member, Message, State};
 use model::Instant;
 
 use super::timers::Due;
@@ -60,6 +60,18 @@ impl Swim {
         self.drive(now, |engine, effects| engine.handle_data(&message, effects));
         self.answer_limit = None;
         self.refresh(now, &touched);
+        self.remind(&from);
+    }
+
+    /// Who is heard and still suspected does not know of it: what told it was lost, and is told only so often.
+    fn remind(&mut self, heard: &MemberId) {
+        let row = self.rows.get(&heard.node).filter(|row| row.id == *heard);
+        if let Some(counter) = row
+            .filter(|row| row.state == State::Suspect)
+            .map(|row| row.counter)
+        {
+            self.warn(*heard, counter);
+        }
     }
 
     /// What is meant for this process under an earlier name is taken as meant for it, so that members

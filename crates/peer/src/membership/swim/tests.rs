@@ -1,8 +1,10 @@
+mod any;
+mod exchange;
+
 use std::time::Duration;
 
 use foca::{Header, Member, Message, State};
 use model::{BootId, Incarnation};
-use proptest::prelude::*;
 
 use super::*;
 use crate::datagram::MESSAGE_BYTES_MAX;
@@ -240,98 +242,6 @@ fn what_is_meant_for_an_earlier_name_is_heard() {
 }
 
 #[test]
-fn a_call_brings_nobody_back() {
-    let mut swim = swim();
-    meet(&mut swim, &[1]);
-    let mut tell = vec![2, 0, 0, 0, 1];
-    codec::put_member(&Member::down(swim.me()), &mut tell);
-    let body = Bytes::from(tell);
-    swim.handle(at(2), Input::Asked { ticket: 1, body });
-    assert_eq!(swim.me().renewals, 0);
-    // A datagram does.
-    let given_up = Member::down(swim.me());
-    let gossip = message(id(1, 1), swim.me(), Message::Gossip, &[given_up]);
-    swim.handle(at(2), Input::Message(gossip));
-    assert_eq!(swim.me().renewals, 1);
-}
-
-/// The next exchange that a membership begins: with whom, when, and what it sends.
-fn next_exchange(swim: &mut Swim, from: Instant) -> (Instant, NodeId, Bytes) {
-    let mut now = from;
-    while now.since(from) < Duration::from_secs(60) {
-        for output in drain(swim) {
-            if let Output::Exchange { with, body } = output {
-                return (now, with, body);
-            }
-        }
-        now = swim.deadline().unwrap();
-        swim.handle(now, Input::Tick);
-    }
-    panic!("no exchange within a minute");
-}
-
-#[test]
-fn an_exchange_tells_both_what_the_other_knows() {
-    let mut one = swim();
-    meet(&mut one, &[2, 3]);
-    let mut two = Swim::new(at(0), id(1, 1), Profile::LAN, 1);
-    let listed = |node| Listed {
-        id: NodeId(node),
-        address: Some(id(node, 1).address),
-    };
-    two.handle(at(0), Input::Roster((0..5).map(listed).collect()));
-    let hello = message(id(4, 1), two.me(), Message::Gossip, &[]);
-    two.handle(at(1), Input::Message(hello));
-    let (now, with, ask) = next_exchange(&mut two, at(1));
-    assert!(now < at(2000), "the first comes soon");
-    let answer_of = |one: &mut Swim, body| {
-        one.handle(now, Input::Asked { ticket: 7, body });
-        drain(one).into_iter().find_map(|output| match output {
-            Output::Answer { ticket: 7, body } => body,
-            _ => None,
-        })
-    };
-    // Whoever was drawn, it is node 0 that answers here.
-    let answer = answer_of(&mut one, ask);
-    two.handle(now, Input::Exchanged { with, answer });
-    assert!(
-        [2, 3]
-            .iter()
-            .all(|node| liveness(&two, *node) == Liveness::Alive)
-    );
-    assert_eq!(
-        liveness(&two, 0),
-        Liveness::NeverSeen,
-        "a call alone makes nobody alive"
-    );
-    let (_, _, tell) = next_exchange(&mut two, now);
-    answer_of(&mut one, tell);
-    assert_eq!(liveness(&one, 4), Liveness::Alive);
-    assert_eq!(liveness(&one, 1), Liveness::NeverSeen);
-}
-
-#[test]
-fn exchanges_go_on_at_their_pace() {
-    let mut swim = swim();
-    let mut began = Vec::new();
-    let mut now = at(1);
-    while now < at(300_000) {
-        let (at, with, _) = next_exchange(&mut swim, now);
-        began.push((at, with));
-        now = at;
-    }
-    assert!((12..40).contains(&began.len()), "{began:?}");
-    let late = began.iter().skip(6).map(|(at, _)| *at).collect::<Vec<_>>();
-    let pauses = late.windows(2).map(|pair| pair[1].since(pair[0]).as_secs());
-    assert!(
-        pauses.clone().all(|pause| (10..=30).contains(&pause)),
-        "{late:?}"
-    );
-    let met: BTreeSet<NodeId> = began.iter().map(|(_, with)| *with).collect();
-    assert_eq!(met.len(), 4, "with everybody, heard or not");
-}
-
-#[test]
 fn the_process_registered_later_wins() {
     let cases = [
         // (incarnation of the other process, whether this one ends)
@@ -401,100 +311,40 @@ fn late_timers_take_nobody_down() {
     );
 }
 
-/// Any message that could be written, from anybody, about anybody.
-fn any_message() -> impl Strategy<Value = Bytes> {
-    let any_id = || {
-        (0u16..7, 0u64..8, 0u32..3, 0u16..2).prop_map(|(node, incarnation, renewals, port)| {
-            let mut any = MemberId {
-                renewals,
-                ..id(node, incarnation)
-            };
-            any.address.set_port(7946 + port);
-            any
-        })
+#[test]
+fn a_suspicion_kept_to_oneself_is_told_when_somebody_is_heard() {
+    let mut swim = swim();
+    meet(&mut swim, &[1, 2, 3, 4]);
+    let is_suspected = |swim: &Swim, node| liveness(swim, node) == Liveness::Suspected;
+    let told_of_suspicion = |outputs: Vec<Output>| {
+        let told = |output: &Output| match output {
+            Output::Send { to, message, .. } => match codec::read(message) {
+                Ok(Received::Protocol(_, claims)) => claims
+                    .iter()
+                    .any(|claim| claim.state() == State::Suspect)
+                    .then_some(*to),
+                _ => None,
+            },
+            _ => None,
+        };
+        outputs.iter().filter_map(told).collect::<Vec<NodeId>>()
     };
-    let state = prop_oneof![Just(State::Alive), Just(State::Suspect), Just(State::Down)];
-    let counter = prop_oneof![0u16..4, Just(u16::MAX - 1), Just(u16::MAX)];
-    let claim = (any_id(), counter.clone(), state)
-        .prop_map(|(id, counter, state)| Member::new(id, counter, state));
-    let to = prop_oneof![3 => Just(id(0, 5)), 1 => any_id()];
-    let kind = (0u8..10, any_id(), any::<u8>()).prop_map(|(kind, third, number)| match kind {
-        0 => Message::Ping(number),
-        1 => Message::Ack(number % 4),
-        2 => Message::PingReq {
-            target: third,
-            probe_number: number,
-        },
-        3 => Message::IndirectPing {
-            origin: third,
-            probe_number: number,
-        },
-        4 => Message::IndirectAck {
-            target: third,
-            probe_number: number,
-        },
-        5 => Message::ForwardedAck {
-            origin: third,
-            probe_number: number % 4,
-        },
-        6 => Message::Announce,
-        7 => Message::Feed,
-        8 => Message::TurnUndead,
-        _ => Message::Gossip,
-    });
-    (
-        any_id(),
-        counter,
-        to,
-        kind,
-        prop::collection::vec(claim, 0..6),
-    )
-        .prop_map(|(src, src_incarnation, dst, message, claims)| {
-            let claims = if message == Message::Announce {
-                Vec::new()
-            } else {
-                claims
-            };
-            let header = Header {
-                src,
-                src_incarnation,
-                dst,
-                message,
-            };
-            Bytes::from(codec::write(&header, &claims))
-        })
-}
-
-proptest! {
-    /// Whatever members say, the machine stays sound: it speaks to members only, in messages that fit and
-    /// can be read, and keeps exactly one row for each node.
-    #[test]
-    fn no_message_breaks_it(messages in prop::collection::vec((any_message(), 0u64..900), 1..60)) {
-        let mut swim = swim();
-        let mut now = 1;
-        for (bytes, wait) in messages {
-            now += wait;
-            swim.handle(at(now), Input::Message(bytes));
-            for output in drain(&mut swim) {
-                if let Output::Send { to, message, .. } = output {
-                    prop_assert!(to.0 < 5 && message.len() <= MESSAGE_BYTES_MAX);
-                    prop_assert!(codec::read(&message).is_ok());
-                }
-            }
-            let nodes: Vec<u16> = swim.rows().iter().map(|row| row.id.0).collect();
-            prop_assert_eq!(nodes, [0, 1, 2, 3, 4]);
+    let silent = loop {
+        let now = swim.deadline().unwrap();
+        swim.handle(now, Input::Tick);
+        assert_eq!(told_of_suspicion(drain(&mut swim)), [], "nobody is heard");
+        if let Some(node) = (1..5).find(|node| is_suspected(&swim, *node)) {
+            break node;
         }
-    }
-
-    #[test]
-    fn no_body_breaks_it(bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..20)) {
-        let mut swim = swim();
-        for (ticket, body) in bodies.into_iter().enumerate() {
-            let body = Bytes::from(body);
-            swim.handle(at(1), Input::Asked { ticket: ticket as u64, body: body.clone() });
-            swim.handle(at(1), Input::Exchanged { with: NodeId(1), answer: Some(body) });
-            let answered = drain(&mut swim).iter().any(|output| matches!(output, Output::Answer { ticket: t, .. } if *t == ticket as u64));
-            prop_assert!(answered);
-        }
-    }
+    };
+    let heard = (1..5).find(|node| *node != silent).unwrap();
+    let now = swim.deadline().unwrap();
+    let word = message(id(heard, 1), swim.me(), Message::Gossip, &[]);
+    swim.handle(now, Input::Message(word));
+    let told: BTreeSet<NodeId> = told_of_suspicion(drain(&mut swim)).into_iter().collect();
+    assert_eq!(
+        told,
+        (1..5).map(NodeId).collect(),
+        "those others, and itself"
+    );
 }

@@ -223,8 +223,9 @@ fn a_deaf_node_takes_nobody_down() {
         );
         let suspected = net.sights.iter().find(|sight| {
             let among_the_rest = sight.by != 0 && sight.of != NodeId(0);
-            sight.at > since && among_the_rest && sight.liveness != Liveness::Alive
+            sight.at > since.after(secs(1)) && among_the_rest && sight.liveness != Liveness::Alive
         });
+        // A probe that was under way may still have been taken for answered by a word from others.
         assert_eq!(suspected, None, "what it suspects it keeps to itself");
         net.heal();
         net.run_until("healed", secs(20), Net::all_see_all);

@@ -29,7 +29,10 @@ impl Ledger {
             self.check_start(before, node)?;
         }
         self.note_losses(step);
-        let back = step.after.nodes().find(|node| self.removed.contains(&node.id));
+        let back = step
+            .after
+            .nodes()
+            .find(|node| self.removed.contains(&node.id));
         ensure(back.is_none(), M3, || format!("{back:?} was removed"))
     }
 
@@ -40,7 +43,11 @@ impl Ledger {
         }
         let known = self.disks.entry(node.raft_id()).or_insert(node.storage);
         ensure(*known == node.storage, M3, || {
-            format!("{:?} was {known}, and is {} now", node.raft_id(), node.storage)
+            format!(
+                "{:?} was {known}, and is {} now",
+                node.raft_id(),
+                node.storage
+            )
         })
     }
 

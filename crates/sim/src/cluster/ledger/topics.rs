@@ -18,9 +18,15 @@ impl Ledger {
             ensure(!is_new || !self.topics.contains_key(&topic.id), M2, || {
                 format!("topic {} was there before", topic.id)
             })?;
-            let name = self.topics.entry(topic.id).or_insert_with(|| topic.name.clone());
+            let name = self
+                .topics
+                .entry(topic.id)
+                .or_insert_with(|| topic.name.clone());
             ensure(*name == topic.name, M2, || {
-                format!("topic {} was called {name}, and is {} now", topic.id, topic.name)
+                format!(
+                    "topic {} was called {name}, and is {} now",
+                    topic.id, topic.name
+                )
             })?;
         }
         for topic in step.before.topics() {
@@ -66,7 +72,8 @@ pub(super) fn m8_places_are_fit(step: &Step<'_>) -> Result<(), Violation> {
 
 fn fit_for_partitions(catalog: &Catalog) -> Vec<NodeId> {
     let nodes = catalog.nodes();
-    let fit = nodes.filter(|node| node.state == NodeState::Active && !node.fenced && !node.awaits_disk);
+    let fit =
+        nodes.filter(|node| node.state == NodeState::Active && !node.fenced && !node.awaits_disk);
     fit.map(|node| node.id).collect()
 }
 
@@ -83,7 +90,10 @@ pub(super) fn m9_changes_hit_what_they_saw(step: &Step<'_>) -> Result<(), Violat
         check_change(before, after).map_err(|violation| violation.at(id))?;
         if let Command::AlterPartition { expected_epoch, .. } = step.command {
             ensure(before.epoch == *expected_epoch, M9, || {
-                format!("{id} was at {}, and {expected_epoch} was seen", before.epoch)
+                format!(
+                    "{id} was at {}, and {expected_epoch} was seen",
+                    before.epoch
+                )
             })?;
         }
     }
@@ -95,10 +105,14 @@ fn check_change(before: &PartitionState, after: &PartitionState) -> Result<(), V
         format!("epoch {} is followed by {}", before.epoch, after.epoch)
     })?;
     let reign_ends = before.leader != after.leader;
-    ensure(!reign_ends || after.leader_epoch > before.leader_epoch, M9, || {
-        format!("two leaders of one epoch: {before:?}, {after:?}")
-    })?;
-    let in_isr = after.leader.is_none_or(|leader| after.isr.contains(&leader));
+    ensure(
+        !reign_ends || after.leader_epoch > before.leader_epoch,
+        M9,
+        || format!("two leaders of one epoch: {before:?}, {after:?}"),
+    )?;
+    let in_isr = after
+        .leader
+        .is_none_or(|leader| after.isr.contains(&leader));
     let kept = after.isr.iter().all(|node| after.is_held_by(*node));
     ensure(in_isr && kept && !after.isr.is_empty(), M9, || {
         format!("a state that cannot be: {after:?}")

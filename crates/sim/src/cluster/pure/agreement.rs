@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use catalog::{Command, Outcome, RaftId, Refusal};
-use control::decide::{Action, Facts, Leading, NodeFacts, decide};
 use control::Liveliness;
+use control::decide::{Action, Facts, Leading, NodeFacts, decide};
 use model::Instant;
 use peer::membership::Liveness;
 
@@ -132,16 +132,23 @@ impl World {
         process.applied = self.agreement.log.len();
         let disk = &mut self.machines[process.machine].disk;
         disk.holds = process.applied;
-        disk.lacks = false;
+        disk.lacks &= process.serves.is_none();
         if news {
             self.spread_roster(id);
         }
     }
 
-    /// Whether a process that runs is a voter to the consensus.
+    /// Whether a process that runs is a voter to the consensus. One on a copied directory, or on one that was
+    /// put back, is none until it is registered: no consensus bears two logs of one voter.
     fn votes(&self, id: Process) -> bool {
-        let raft_id = self.raft_id(id);
-        self.is_running(id) && raft_id.is_some_and(|it| self.agreement.voters.contains(&it))
+        let Some(process) = self.processes.get(&id) else {
+            return false;
+        };
+        let disk = &self.machines[process.machine].disk;
+        let is_named = disk
+            .member
+            .is_some_and(|it| self.agreement.voters.contains(&it));
+        is_named && !disk.lacks && self.is_running(id)
     }
 
     /// Whether a process is joined with a majority of the voters.
@@ -182,7 +189,10 @@ impl World {
             let holds = self.machines[process.machine].disk.holds;
             Some((self.raft_id(*id)?, holds as u64))
         });
-        let joined = self.processes.keys().filter(|id| self.is_running(**id) && self.are_joined(**id, leader));
+        let joined = self
+            .processes
+            .keys()
+            .filter(|id| self.is_running(**id) && self.are_joined(**id, leader));
         let heard = joined.filter_map(|id| Some((self.raft_id(*id)?, Duration::ZERO)));
         let node = |node: &catalog::Node| NodeFacts {
             id: node.id,
@@ -221,7 +231,13 @@ impl World {
         let heard = rows.filter(|row| row.liveness != Liveness::NeverSeen);
         heard.map(|row| {
             let alive = row.liveness.is_up();
-            (row.id, Liveliness { alive, since: row.since })
+            (
+                row.id,
+                Liveliness {
+                    alive,
+                    since: row.since,
+                },
+            )
         })
     }
 
@@ -237,7 +253,14 @@ impl World {
                 incarnation,
                 fenced,
             } => {
-                self.propose(leader, &Command::Fence { id, incarnation, fenced })?;
+                self.propose(
+                    leader,
+                    &Command::Fence {
+                        id,
+                        incarnation,
+                        fenced,
+                    },
+                )?;
             }
             Action::Follow(nodes) => self.agreement.learners.extend(nodes),
             Action::Forget(nodes) => self.agreement.learners.retain(|id| !nodes.contains(id)),
@@ -251,14 +274,22 @@ impl World {
     fn change_voters(&mut self, voters: BTreeSet<RaftId>) -> Result<(), Violation> {
         let before = self.agreement.voters.clone();
         let changed = before.symmetric_difference(&voters).count();
-        ensure(changed <= 2 && voters.len() <= model::limits::VOTERS_MAX, B3, || {
-            format!("voters {before:?} are followed by {voters:?}")
-        })?;
+        ensure(
+            changed <= 2 && voters.len() <= model::limits::VOTERS_MAX,
+            B3,
+            || format!("voters {before:?} are followed by {voters:?}"),
+        )?;
         let known = &before | &self.agreement.learners;
         let strange = voters.difference(&known).next();
-        ensure(strange.is_none(), B3, || format!("{strange:?} votes, and never followed"))?;
+        ensure(strange.is_none(), B3, || {
+            format!("{strange:?} votes, and never followed")
+        })?;
         self.agreement.voters.clone_from(&voters);
-        if !self.agreement.leader.is_some_and(|leader| self.has_quorum(leader)) {
+        if !self
+            .agreement
+            .leader
+            .is_some_and(|leader| self.has_quorum(leader))
+        {
             self.agreement.voters = before;
             return Ok(());
         }
@@ -268,22 +299,33 @@ impl World {
 
     /// B1.
     fn transfer(&mut self, leader: Process, to: RaftId) -> Result<(), Violation> {
-        let early = self.agreement.handed_at.filter(|at| {
-            self.now.since(*at) < self.timings.between_transfers
-        });
+        let early = self
+            .agreement
+            .handed_at
+            .filter(|at| self.now.since(*at) < self.timings.between_transfers);
         let leaves = !self.is_active(leader);
-        ensure(early.is_none() || leaves, B1, || "handed over twice in a row".to_owned())?;
-        let target = self.processes.keys().copied().find(|id| self.raft_id(*id) == Some(to));
-        let steady = target.and_then(|id| self.processes.get(&id)).is_some_and(|process| {
-            leaves || self.now.since(process.started) >= self.timings.steady
-        });
+        ensure(early.is_none() || leaves, B1, || {
+            "handed over twice in a row".to_owned()
+        })?;
+        let target = self
+            .processes
+            .keys()
+            .copied()
+            .find(|id| self.raft_id(*id) == Some(to));
+        let steady = target
+            .and_then(|id| self.processes.get(&id))
+            .is_some_and(|process| {
+                leaves || self.now.since(process.started) >= self.timings.steady
+            });
         ensure(steady && self.agreement.voters.contains(&to), B1, || {
             format!("handed over to {to:?}, who is not steady")
         })?;
         self.agreement.handed_at = Some(self.now);
         self.agreement.transfer_seen = Some(self.now);
         self.agreement.promised = true;
-        if let Some(target) = target.filter(|id| self.has_quorum(*id) && self.are_joined(leader, *id)) {
+        if let Some(target) =
+            target.filter(|id| self.has_quorum(*id) && self.are_joined(leader, *id))
+        {
             self.catch_up(target);
             self.lead(target);
         }
@@ -292,7 +334,9 @@ impl World {
 
     /// Whether the node of a process may hold everything.
     fn is_active(&self, id: Process) -> bool {
-        let node = self.raft_id(id).and_then(|raft_id| self.ledger.catalog().node(raft_id.node()));
+        let node = self
+            .raft_id(id)
+            .and_then(|raft_id| self.ledger.catalog().node(raft_id.node()));
         node.is_some_and(|node| node.state == catalog::NodeState::Active)
     }
 }

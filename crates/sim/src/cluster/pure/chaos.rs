@@ -149,8 +149,13 @@ impl World {
     fn can_do_without(&self, raft_id: catalog::RaftId) -> bool {
         let voters = &self.agreement.voters;
         let there = |voter: &&catalog::RaftId| {
-            let mut disks = self.machines.iter().filter(|it| !it.retired).map(|it| &it.disk);
-            **voter != raft_id && disks.any(|disk| disk.member == Some(**voter) && self.counts(disk))
+            let mut disks = self
+                .machines
+                .iter()
+                .filter(|it| !it.retired)
+                .map(|it| &it.disk);
+            **voter != raft_id
+                && disks.any(|disk| disk.member == Some(**voter) && self.counts(disk))
         };
         voters.iter().filter(there).count() * 2 > voters.len()
     }
@@ -175,7 +180,9 @@ impl World {
         self.machines[to].disk = self.machines[from].disk.clone();
         self.machines[to].disk.lacks = true;
         self.machines[to].retired = false;
-        self.note(format_args!("machine {to} has a copy of the disk of {from}"));
+        self.note(format_args!(
+            "machine {to} has a copy of the disk of {from}"
+        ));
         self.start(to);
     }
 
@@ -219,11 +226,18 @@ impl World {
             return self.replace_disk(machine);
         };
         let id = raft_id.node();
-        let state = if rng.chance(50) { NodeState::Draining } else { NodeState::Active };
+        let state = if rng.chance(50) {
+            NodeState::Draining
+        } else {
+            NodeState::Active
+        };
         let lose_partitions = rng.chance(50);
         let command = match rng.below(4) {
-            0 if self.can_do_without(raft_id) => Command::RemoveNode { id, lose_partitions },
-            1 => Command::ForgetDisk { id, lose_partitions },
+            0 if self.can_do_without(raft_id) => Command::RemoveNode {
+                id,
+                lose_partitions,
+            },
+            1 => self.forget_disk(id, lose_partitions),
             _ => Command::SetNodeState { id, state },
         };
         self.command_of_operator(&command)
@@ -233,8 +247,16 @@ impl World {
         let Some(id) = self.machines[machine].wanted else {
             return Ok(());
         };
-        let lose_partitions = true;
-        self.command_of_operator(&Command::ForgetDisk { id, lose_partitions })
+        self.command_of_operator(&self.forget_disk(id, true))
+    }
+
+    fn forget_disk(&self, id: NodeId, lose_partitions: bool) -> Command {
+        let node = self.ledger.catalog().node(id);
+        Command::ForgetDisk {
+            id,
+            incarnation: node.map(|node| node.incarnation).unwrap_or_default(),
+            lose_partitions,
+        }
     }
 
     pub(super) fn command_of_operator(&mut self, command: &Command) -> Result<(), Violation> {

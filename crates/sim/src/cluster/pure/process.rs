@@ -54,7 +54,9 @@ impl Disk {
             storage: self.storage,
             boot,
             known_boots: self.known_boots(boot),
-            incarnation: self.confirmed.map_or(Incarnation(0), |(_, incarnation)| incarnation),
+            incarnation: self
+                .confirmed
+                .map_or(Incarnation(0), |(_, incarnation)| incarnation),
         }
     }
 

@@ -69,8 +69,11 @@ impl World {
                 format!("processes {other:?} and {id} both serve node {node}")
             })?;
             let known = self.ledger.catalog().node(node);
-            let is_it = known.is_some_and(|it| it.boot == process.boot && it.incarnation == incarnation);
-            ensure(is_it, M3, || format!("process {id} serves, and is not in {known:?}"))?;
+            let is_it =
+                known.is_some_and(|it| it.boot == process.boot && it.incarnation == incarnation);
+            ensure(is_it, M3, || {
+                format!("process {id} serves, and is not in {known:?}")
+            })?;
         }
         Ok(serving)
     }
@@ -82,7 +85,9 @@ impl World {
                 continue;
             };
             let (applied, last) = (process.applied, self.agreement.log.len());
-            ensure(applied == last, V3, || format!("process {id} is at {applied} of {last}"))?;
+            ensure(applied == last, V3, || {
+                format!("process {id} is at {applied} of {last}")
+            })?;
             ensure(process.catalog == *self.ledger.catalog(), M1, || {
                 format!("process {id} has another catalog")
             })?;
@@ -94,7 +99,9 @@ impl World {
     fn g1_all_see_what_is(&self, serving: &BTreeMap<NodeId, Process>) -> Result<(), Violation> {
         for node in self.ledger.catalog().nodes() {
             let is_up = serving.contains_key(&node.id);
-            ensure(node.fenced != is_up, G1, || format!("up: {is_up}, and {node:?}"))?;
+            ensure(node.fenced != is_up, G1, || {
+                format!("up: {is_up}, and {node:?}")
+            })?;
             for by in serving.values() {
                 let rows = self.gossips.rows(*by);
                 let row = rows.iter().find(|row| row.id == node.id);
@@ -103,7 +110,9 @@ impl World {
                     Liveness::Suspected => false,
                     Liveness::Down | Liveness::NeverSeen => !is_up,
                 });
-                ensure(right, G1, || format!("process {by} sees {row:?} of {node:?}"))?;
+                ensure(right, G1, || {
+                    format!("process {by} sees {row:?} of {node:?}")
+                })?;
             }
         }
         Ok(())
@@ -115,19 +124,28 @@ impl World {
         for command in &self.agreement.log {
             let _ = again.apply(command);
         }
-        ensure(again == *self.ledger.catalog(), E6, || "the log leads elsewhere".to_owned())
+        ensure(again == *self.ledger.catalog(), E6, || {
+            "the log leads elsewhere".to_owned()
+        })
     }
 
     /// B3.
     fn b3_voters_are_the_best(&self, serving: &BTreeMap<NodeId, Process>) -> Result<(), Violation> {
         let voters = &self.agreement.voters;
         let fit = self.fit(serving);
-        let names: BTreeSet<_> = self.ledger.catalog().nodes().map(|node| node.raft_id()).collect();
+        let names: BTreeSet<_> = self
+            .ledger
+            .catalog()
+            .nodes()
+            .map(|node| node.raft_id())
+            .collect();
         let strange = voters.difference(&names).next();
-        ensure(strange.is_none(), B3, || format!("{strange:?} votes, and is no node"))?;
-        let live = fit.iter().filter(|id| {
-            voters.iter().any(|voter| voter.node() == **id)
-        });
+        ensure(strange.is_none(), B3, || {
+            format!("{strange:?} votes, and is no node")
+        })?;
+        let live = fit
+            .iter()
+            .filter(|id| voters.iter().any(|voter| voter.node() == **id));
         let wanted = fit.len().min(limits::VOTERS_MAX);
         let live = live.count();
         ensure(live >= wanted, B3, || {
@@ -140,7 +158,10 @@ impl World {
         let fit = self.fit(serving);
         let voters = self.agreement.voters.iter().map(|voter| voter.node());
         let highest = voters.filter(|id| fit.contains(id)).max();
-        let leader = self.agreement.leader.and_then(|leader| self.raft_id(leader));
+        let leader = self
+            .agreement
+            .leader
+            .and_then(|leader| self.raft_id(leader));
         let leader = leader.map(catalog::RaftId::node);
         ensure(leader == highest || highest.is_none(), V2, || {
             format!("{leader:?} leads, and {highest:?} should")
@@ -151,7 +172,9 @@ impl World {
     fn fit(&self, serving: &BTreeMap<NodeId, Process>) -> BTreeSet<NodeId> {
         let catalog = self.ledger.catalog();
         let active = |id: &&NodeId| {
-            catalog.node(**id).is_some_and(|node| node.state == NodeState::Active)
+            catalog
+                .node(**id)
+                .is_some_and(|node| node.state == NodeState::Active)
         };
         serving.keys().filter(active).copied().collect()
     }

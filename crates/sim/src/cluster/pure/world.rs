@@ -9,7 +9,7 @@ use catalog::{Addresses, Command, Outcome, RaftId, Refusal, Registration};
 use control::Timings;
 use control::decide::Memory;
 use model::{BootId, ClusterId, Instant, NodeId, Site, StorageId, Timestamp};
-use peer::membership::{MemberId, Profile};
+use peer::membership::{Liveness, MemberId, Profile};
 use seglog::disk::sim::Rng;
 
 use super::super::gossips::{Gossips, Process, address_of};
@@ -84,7 +84,9 @@ impl World {
         self.agreement.voters.insert(RaftId::new(NodeId(0), 0));
         self.agreement.leader = Some(founder);
         let founded = self.agree(&Command::Found { cluster })?;
-        ensure(founded.is_ok(), super::super::check::M3, || format!("{founded:?}"))?;
+        ensure(founded.is_ok(), super::super::check::M3, || {
+            format!("{founded:?}")
+        })?;
         for machine in 1..FIRST as Machine {
             self.start(machine);
         }
@@ -146,16 +148,23 @@ impl World {
 
     /// A process makes a connection to the one who leads, which may not want it.
     fn greet(&mut self, id: Process) {
-        let Some(leader) = self.agreement.leader.filter(|leader| self.are_joined(id, *leader)) else {
+        let Some(leader) = self
+            .agreement
+            .leader
+            .filter(|leader| self.are_joined(id, *leader))
+        else {
             return;
         };
-        let (Some(process), Some(leader)) = (self.processes.get(&id), self.processes.get(&leader)) else {
+        let (Some(process), Some(leader)) = (self.processes.get(&id), self.processes.get(&leader))
+        else {
             return;
         };
         let disk = &self.machines[process.machine].disk;
         let claim = disk.claim(leader.catalog.cluster(), process.boot);
-        if let Err(refusal) = leader.catalog.admit(&claim) {
-            self.retire(id, refusal);
+        match leader.catalog.admit(&claim) {
+            // A later process of the same node must be heard of by gossip too.
+            Ok(()) | Err(Refusal::OldCopy(_)) => {}
+            Err(refusal) => self.retire(id, refusal),
         }
     }
 
@@ -251,9 +260,12 @@ impl World {
         };
         let rows = self.gossips.rows(leader);
         let row = rows.iter().find(|row| row.id == holder.id);
-        let of_boot = self.processes.iter().find(|(_, process)| process.boot == holder.boot);
+        let of_boot = self
+            .processes
+            .iter()
+            .find(|(_, process)| process.boot == holder.boot);
         let runs = of_boot.is_some_and(|(id, _)| self.is_running(*id));
-        row.is_some_and(|row| row.liveness.is_up()) && runs
+        row.is_none_or(|row| row.liveness != Liveness::Down) && runs
     }
 
     fn registered(&mut self, id: Process, outcome: &Outcome) {
@@ -284,7 +296,9 @@ impl World {
         };
         self.gossips.start(self.now, id, on, me);
         self.spread_roster(id);
-        self.note(format_args!("process {id} serves node {node} as {incarnation}"));
+        self.note(format_args!(
+            "process {id} serves node {node} as {incarnation}"
+        ));
     }
 
     fn refused(&mut self, id: Process, refusal: &Refusal) {
@@ -304,7 +318,8 @@ impl World {
         let address = |text: &str| text.parse::<SocketAddr>().ok();
         let roster = nodes.filter_map(|node| Some((node.id, address(&node.addresses.peer)?)));
         let roster = roster.collect();
-        self.gossips.set_roster(self.now, id, &roster, &mut self.links);
+        self.gossips
+            .set_roster(self.now, id, &roster, &mut self.links);
     }
 
     /// How the consensus knows a process, once it has a place there.
@@ -314,7 +329,9 @@ impl World {
     }
 
     pub(super) fn is_running(&self, id: Process) -> bool {
-        self.processes.get(&id).is_some_and(|process| !process.paused)
+        self.processes
+            .get(&id)
+            .is_some_and(|process| !process.paused)
     }
 
     pub(super) fn are_joined(&self, a: Process, b: Process) -> bool {

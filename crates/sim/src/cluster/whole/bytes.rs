@@ -9,7 +9,10 @@ pub(super) type Origin = (u64, u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Payload {
     Blank,
-    Command { proposal: [u8; 16], command: Vec<u8> },
+    Command {
+        proposal: [u8; 16],
+        command: Vec<u8>,
+    },
     /// Voters, one list for each half of a change.
     Voters(Vec<Vec<u64>>),
 }
@@ -68,9 +71,15 @@ impl<'a> Reader<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// Entries up to this index, if there is any in the log.
-    Append { vote: Vote, last: Option<u64> },
+    Append {
+        vote: Vote,
+        last: Option<u64>,
+    },
     Vote(Vote),
-    Transfer { vote: Vote, to: u64 },
+    Transfer {
+        vote: Vote,
+        to: u64,
+    },
     Other,
 }
 
@@ -164,7 +173,13 @@ mod tests {
         let vote = (0, 0, false);
         assert_eq!(asked(&request), Asked::Append { vote, last: None });
         request[23] = 2;
-        assert_eq!(asked(&request), Asked::Append { vote, last: Some(1) });
+        assert_eq!(
+            asked(&request),
+            Asked::Append {
+                vote,
+                last: Some(1)
+            }
+        );
         assert!(says_yes(&[1, 0]) && !says_yes(&[1, 2]));
     }
 }

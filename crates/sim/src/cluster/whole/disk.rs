@@ -74,16 +74,26 @@ impl WholeDisk {
 impl Record {
     fn of(saved: Saved) -> Self {
         let mut record = Self::default();
-        let values = saved.values.into_iter().map(|(key, value)| Change::Put(key, value));
-        let entries = saved.log.into_iter().map(|(index, entry)| Change::Append(index, entry));
-        values.chain(entries).for_each(|change| record.apply(&change));
+        let values = saved
+            .values
+            .into_iter()
+            .map(|(key, value)| Change::Put(key, value));
+        let entries = saved
+            .log
+            .into_iter()
+            .map(|(index, entry)| Change::Append(index, entry));
+        values
+            .chain(entries)
+            .for_each(|change| record.apply(&change));
         record
     }
 
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Put(Key::Vote, value) => self.vote = bytes::vote(value),
-            Change::Put(Key::Purged, value) => self.covered = self.covered.max(bytes::purged(value)),
+            Change::Put(Key::Purged, value) => {
+                self.covered = self.covered.max(bytes::purged(value));
+            }
             Change::Put(Key::Snapshot, value) => {
                 self.covered = self.covered.max(bytes::snapshot_end(value));
             }
@@ -103,7 +113,9 @@ impl Record {
 
     /// Whether this start is written down, as tried or as confirmed.
     pub(super) fn knows(&self, boot: BootId) -> bool {
-        self.identity.windows(16).any(|bytes| bytes == boot.as_bytes())
+        self.identity
+            .windows(16)
+            .any(|bytes| bytes == boot.as_bytes())
     }
 
     /// Whether everything up to this index is on the disk, in one form or the other.

@@ -48,7 +48,9 @@ impl World {
                 }
             };
             if tokio::time::timeout(PATIENCE, done).await.is_err() {
-                self.lock().note(format_args!("client {number} gives up on process {process}"));
+                self.lock().note(format_args!(
+                    "client {number} gives up on process {process}"
+                ));
             }
         }
     }
@@ -78,7 +80,9 @@ impl World {
             let revision = catalog.revision();
             state.note(format_args!("process {process}: fresh at {revision}"));
             let fresh = ensure(revision >= seen_before, M4, || {
-                format!("process {process} shows revision {revision} afresh, and {seen_before} was seen before")
+                format!(
+                    "process {process} shows revision {revision} afresh, and {seen_before} was seen before"
+                )
             });
             state.hold(fresh);
             state.watch.newest_revision = state.watch.newest_revision.max(revision);
@@ -118,7 +122,9 @@ impl State {
             .partition(|(_, applied)| *applied < known);
         self.history.pending = pending;
         let due: Vec<(Vec<u8>, u64)> = due;
-        let lost = due.iter().find(|(command, _)| !self.watch.commands.contains(command));
+        let lost = due
+            .iter()
+            .find(|(command, _)| !self.watch.commands.contains(command));
         ensure(lost.is_none(), E6, || {
             let command = lost.map(|(command, _)| Command::decode(command));
             format!("acknowledged, and not in the log: {command:?}")

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::{Addresses, Command, Outcome, Refusal};
+use catalog::{Addresses, Command, Outcome};
 use control::{Control, ControlError, ControlOptions, Introduction, Seams};
-use model::{NodeId, Site};
+use model::Site;
 use parking_lot::Mutex;
 use peer::membership::MemberId;
 use seglog::disk::sim::Rng;
@@ -32,11 +32,15 @@ impl World {
             state.report.starts += 1;
             let process = state.report.starts;
             let started = state.now();
-            state.processes.insert(process, WholeProcess::new(machine, started));
+            state
+                .processes
+                .insert(process, WholeProcess::new(machine, started));
             if let Some(machine) = state.machines.get_mut(machine) {
                 machine.retired = false;
             }
-            state.note(format_args!("process {process} starts on machine {machine}"));
+            state.note(format_args!(
+                "process {process} starts on machine {machine}"
+            ));
             process
         };
         let life = live(self.clone(), process, machine, founds);
@@ -70,7 +74,7 @@ async fn live(world: World, process: Process, machine: Machine, founds: bool) {
             address: address_of(machine),
         };
         serve(&world, process, machine, me);
-        follow(&world, process, &control, id).await;
+        follow(&world, process, &control).await;
     }
 }
 
@@ -102,7 +106,9 @@ async fn open(world: &World, process: Process, machine: Machine) -> Result<Contr
         };
         (options, seams)
     };
-    let control = Control::open(options, seams).await.map_err(|error| error.to_string())?;
+    let control = Control::open(options, seams)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut state = world.lock();
     state.note_boot(machine, control.boot());
     if let Some(process) = state.processes.get_mut(&process) {
@@ -114,7 +120,10 @@ async fn open(world: &World, process: Process, machine: Machine) -> Result<Contr
 fn introduction(world: &World, machine: Machine) -> Introduction {
     let state = world.lock();
     Introduction {
-        id: state.machines.get(machine).and_then(|machine| machine.wanted),
+        id: state
+            .machines
+            .get(machine)
+            .and_then(|machine| machine.wanted),
         site: Site::EVERYWHERE,
         addresses: Addresses {
             peer: address_of(machine).to_string(),
@@ -154,7 +163,9 @@ async fn join(world: &World, process: Process, request: Bytes) -> Result<Outcome
     let here = world.lock().machine_of(process).ok_or_else(nobody)?;
     let others: Vec<(Process, Machine, Control)> = {
         let state = world.lock();
-        let members = state.serving().map(|(id, _, control)| (id, control.clone()));
+        let members = state
+            .serving()
+            .map(|(id, _, control)| (id, control.clone()));
         let placed = members.filter_map(|(id, control)| Some((id, state.machine_of(id)?, control)));
         placed.collect()
     };
@@ -171,7 +182,9 @@ async fn join(world: &World, process: Process, request: Bytes) -> Result<Outcome
         let Ok(Ok(answer)) = timeout(JOIN_PATIENCE, handling).await else {
             continue;
         };
-        if let (Some(delay), Ok(answer)) = (way(world, there, here), catalog::decode_result(&answer)) {
+        if let (Some(delay), Ok(answer)) =
+            (way(world, there, here), catalog::decode_result(&answer))
+        {
             sleep(delay).await;
             return answer.map_err(ControlError::Refused);
         }
@@ -181,7 +194,10 @@ async fn join(world: &World, process: Process, request: Bytes) -> Result<Outcome
 
 fn claim_of(world: &World, process: Process) -> Result<catalog::Claim, ControlError> {
     let state = world.lock();
-    let control = state.processes.get(&process).and_then(|process| process.control.as_ref());
+    let control = state
+        .processes
+        .get(&process)
+        .and_then(|process| process.control.as_ref());
     let ended = || ControlError::Unavailable("ended".to_owned());
     control.map(Control::claim).ok_or_else(ended)
 }
@@ -193,18 +209,21 @@ fn serve(world: &World, process: Process, machine: Machine, me: MemberId) {
     if let Some(process) = state.processes.get_mut(&process) {
         process.serves = Some((me.node, me.incarnation));
     }
-    state.note(format_args!("process {process} serves node {} as {}", me.node, me.incarnation));
+    state.note(format_args!(
+        "process {process} serves node {} as {}",
+        me.node, me.incarnation
+    ));
     drop(state);
     world.ring();
 }
 
 /// Tells the membership of the process who is in the catalog, and ends when its own node is not.
-async fn follow(world: &World, process: Process, control: &Control, me: NodeId) {
+async fn follow(world: &World, process: Process, control: &Control) {
     let mut views = control.watch();
     loop {
         let catalog = views.borrow_and_update().clone();
-        if catalog.is_removed(me) {
-            let why = Refusal::Removed(me).to_string();
+        if let Err(refusal) = catalog.admit(&control.claim()) {
+            let why = refusal.to_string();
             return world.lock().end_soon(process, End::Refused(why));
         }
         let nodes = catalog.nodes();
@@ -216,7 +235,9 @@ async fn follow(world: &World, process: Process, control: &Control, me: NodeId) 
             let mut state = world.lock();
             let now = state.now();
             let state = &mut *state;
-            state.gossips.set_roster(now, process, &roster, &mut state.links);
+            state
+                .gossips
+                .set_roster(now, process, &roster, &mut state.links);
         }
         world.ring();
         if views.changed().await.is_err() {

@@ -30,7 +30,9 @@ pub const SCRIPTS: &[Script] = &[
         nodes: 3,
         break_links: |state, leader| {
             let others: Vec<Machine> = state.links.others(leader).collect();
-            others.into_iter().for_each(|other| state.links.cut(other, leader));
+            others
+                .into_iter()
+                .for_each(|other| state.links.cut(other, leader));
         },
     },
     Script {
@@ -38,7 +40,9 @@ pub const SCRIPTS: &[Script] = &[
         nodes: 3,
         break_links: |state, leader| {
             let others: Vec<Machine> = state.links.others(leader).collect();
-            others.into_iter().for_each(|other| state.links.cut(leader, other));
+            others
+                .into_iter()
+                .for_each(|other| state.links.cut(leader, other));
         },
     },
     Script {
@@ -75,7 +79,9 @@ impl Script {
             state.note(format_args!("{}: {leader}", self.name));
             (self.break_links)(&mut state, leader);
         }
-        let others: Vec<Machine> = (0..self.nodes).filter(|machine| *machine != leader).collect();
+        let others: Vec<Machine> = (0..self.nodes)
+            .filter(|machine| *machine != leader)
+            .collect();
         world.replaced(leader, &others).await?;
         world.settle_all().await
     }
@@ -86,14 +92,20 @@ impl World {
     async fn replaced(&self, old: Machine, others: &[Machine]) -> Result<(), Violation> {
         self.pass(REPLACED).await?;
         let new = self.lock().leading_among(others);
-        ensure(new.is_some(), B2, || format!("nobody has replaced the leader on machine {old}"))?;
+        ensure(new.is_some(), B2, || {
+            format!("nobody has replaced the leader on machine {old}")
+        })?;
         let before = self.lock().watch.terms();
         self.pass(Duration::from_secs(20)).await?;
         let state = self.lock();
         let kept = state.leading_among(others);
-        ensure(kept == new, B2, || format!("machine {new:?} led, and then {kept:?}"))?;
+        ensure(kept == new, B2, || {
+            format!("machine {new:?} led, and then {kept:?}")
+        })?;
         let changes = state.watch.terms() - before;
-        ensure(changes <= 1, B2, || format!("{changes} leaders in 20 seconds"))
+        ensure(changes <= 1, B2, || {
+            format!("{changes} leaders in 20 seconds")
+        })
     }
 }
 

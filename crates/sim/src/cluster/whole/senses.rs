@@ -38,7 +38,10 @@ impl Entropy for Senses {
         let mut rng = self.rng.lock();
         for chunk in bytes.chunks_mut(8) {
             let drawn = rng.next().to_be_bytes();
-            chunk.iter_mut().zip(drawn).for_each(|(to, from)| *to = from);
+            chunk
+                .iter_mut()
+                .zip(drawn)
+                .for_each(|(to, from)| *to = from);
         }
     }
 }
@@ -47,7 +50,9 @@ impl Liveness for Senses {
     /// As in the assembly of a node.
     fn members(&self) -> Vec<(NodeId, Liveliness)> {
         let rows = self.world.lock().gossips.rows(self.process);
-        let heard = rows.into_iter().filter(|row| row.liveness != Seen::NeverSeen);
+        let heard = rows
+            .into_iter()
+            .filter(|row| row.liveness != Seen::NeverSeen);
         let liveliness = heard.map(|row| {
             let (alive, since) = (row.liveness.is_up(), row.since);
             (row.id, Liveliness { alive, since })

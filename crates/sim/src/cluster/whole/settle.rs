@@ -46,7 +46,9 @@ impl World {
         let state = self.lock();
         state.check_end()?;
         let after = state.leadership();
-        ensure(before == after, V2, || format!("leaders come and go: {before:?}, {after:?}"))
+        ensure(before == after, V2, || {
+            format!("leaders come and go: {before:?}, {after:?}")
+        })
     }
 
     /// V1 and the first part of V2.
@@ -75,7 +77,11 @@ impl World {
         let asked = {
             let mut state = self.lock();
             let command = state.whims.topic();
-            state.serving_on(machines).first().cloned().map(|who| (who, command))
+            state
+                .serving_on(machines)
+                .first()
+                .cloned()
+                .map(|who| (who, command))
         };
         let Some(((process, control), command)) = asked else {
             return false;
@@ -99,18 +105,28 @@ impl World {
 }
 
 impl State {
-    /// A majority of the voters, by their machines.
+    /// A majority of the voters, by their machines; if there is none without those that may not come back,
+    /// all machines.
     fn draw_core(&mut self) -> Vec<Machine> {
         let voters = self.voter_sets();
-        let mut machines: Vec<Machine> = (0..self.machines.len()).collect();
+        let is_whole = |machine: &Machine| {
+            self.machines
+                .get(*machine)
+                .is_some_and(|machine| !machine.retired)
+        };
+        let votes = |machine: &Machine| {
+            let id = self.node_on(*machine);
+            id.is_some_and(|id| voters.iter().any(|set| set.contains(&id)))
+        };
+        let all = 0..self.machines.len();
+        let mut left: Vec<Machine> = all.clone().filter(is_whole).filter(votes).collect();
         let mut core = Vec::new();
-        while !voters.iter().all(|set| self.is_majority(&core, set)) && !machines.is_empty() {
-            let place = self.rng.below(machines.len() as u64) as usize;
-            let machine = machines.swap_remove(place);
-            let votes = self.node_on(machine).is_some_and(|id| voters.iter().any(|set| set.contains(&id)));
-            if votes {
-                core.push(machine);
+        while !voters.iter().all(|set| self.is_majority(&core, set)) {
+            if left.is_empty() {
+                return all.collect();
             }
+            let place = self.rng.below(left.len() as u64) as usize;
+            core.push(left.swap_remove(place));
         }
         core.sort_unstable();
         self.note(format_args!("the core is {core:?} of {voters:?}"));
@@ -136,16 +152,23 @@ impl State {
     }
 
     fn serving_on(&self, machines: &[Machine]) -> Vec<(Process, Control)> {
-        let on = |id: &Process| self.machine_of(*id).is_some_and(|it| machines.contains(&it));
+        let on = |id: &Process| {
+            self.machine_of(*id)
+                .is_some_and(|it| machines.contains(&it))
+        };
         let serving = self.serving().filter(|(id, _, _)| on(id));
-        serving.map(|(id, _, control)| (id, control.clone())).collect()
+        serving
+            .map(|(id, _, control)| (id, control.clone()))
+            .collect()
     }
 
     /// V2: everybody knows the same controller.
     fn v2_one_controller(&self, machines: &[Machine]) -> Result<(), Violation> {
         let serving = self.serving_on(machines);
-        let known: BTreeSet<Option<RaftId>> =
-            serving.iter().map(|(_, control)| control.status().controller).collect();
+        let known: BTreeSet<Option<RaftId>> = serving
+            .iter()
+            .map(|(_, control)| control.status().controller)
+            .collect();
         ensure(known.len() == 1 && !known.contains(&None), V2, || {
             format!("these are taken for the controller: {known:?}")
         })
@@ -154,7 +177,9 @@ impl State {
     /// How often there was a new leader, and who it is.
     fn leadership(&self) -> (usize, Option<RaftId>) {
         let leaders = self.serving().map(|(_, _, control)| control.status());
-        let leader = leaders.filter(|status| status.role == Role::Leader).find_map(|status| status.me);
+        let leader = leaders
+            .filter(|status| status.role == Role::Leader)
+            .find_map(|status| status.me);
         (self.watch.terms(), leader)
     }
 
@@ -168,14 +193,22 @@ impl State {
     fn m3_one_process_serves_a_node(&self) -> Result<(), Violation> {
         let mut nodes = BTreeSet::new();
         for (id, node, control) in self.serving() {
-            ensure(nodes.insert(node), M3, || format!("two processes serve node {node}, one is {id}"))?;
+            ensure(nodes.insert(node), M3, || {
+                format!("two processes serve node {node}, one is {id}")
+            })?;
             let catalog = self.watch.ledger.catalog();
-            let is_it = catalog.node(node).is_some_and(|node| node.boot == control.boot());
-            ensure(is_it, M3, || format!("process {id} serves node {node} and is not registered"))?;
+            let is_it = catalog
+                .node(node)
+                .is_some_and(|node| node.boot == control.boot());
+            ensure(is_it, M3, || {
+                format!("process {id} serves node {node} and is not registered")
+            })?;
         }
         for node in self.watch.ledger.catalog().nodes() {
             let is_up = nodes.contains(&node.id);
-            ensure(node.fenced != is_up, V3, || format!("up: {is_up}, and {node:?}"))?;
+            ensure(node.fenced != is_up, V3, || {
+                format!("up: {is_up}, and {node:?}")
+            })?;
         }
         Ok(())
     }
@@ -185,9 +218,13 @@ impl State {
         for (id, _, control) in self.serving() {
             let status = control.status();
             let last = self.watch.last();
-            ensure(status.applied == last, V3, || format!("process {id} is not at {last:?}: {status:?}"))?;
+            ensure(status.applied == last, V3, || {
+                format!("process {id} is not at {last:?}: {status:?}")
+            })?;
             let fed = status.last <= last;
-            ensure(fed, E6, || format!("process {id} knows more than was seen: {status:?}"))?;
+            ensure(fed, E6, || {
+                format!("process {id} knows more than was seen: {status:?}")
+            })?;
         }
         Ok(())
     }
@@ -196,16 +233,26 @@ impl State {
         let catalog = self.watch.ledger.catalog();
         let names: BTreeSet<RaftId> = catalog.nodes().map(|node| node.raft_id()).collect();
         let [voters] = self.watch.voters.as_slice() else {
-            return Err(Violation::new(B3, format!("a change is half done: {:?}", self.watch.voters)));
+            return Err(Violation::new(
+                B3,
+                format!("a change is half done: {:?}", self.watch.voters),
+            ));
         };
         let strange = voters.difference(&names).next();
-        ensure(strange.is_none(), B3, || format!("{strange:?} votes, and is no node"))?;
+        ensure(strange.is_none(), B3, || {
+            format!("{strange:?} votes, and is no node")
+        })?;
         let fit = self.fit();
         let wanted = fit.len().min(limits::VOTERS_MAX);
-        let live = voters.iter().filter(|voter| fit.contains(&voter.node())).count();
-        ensure(live >= wanted && voters.len() <= limits::VOTERS_MAX, B3, || {
-            format!("{live} of {fit:?} vote, and {wanted} should: {voters:?}")
-        })
+        let live = voters
+            .iter()
+            .filter(|voter| fit.contains(&voter.node()))
+            .count();
+        ensure(
+            live >= wanted && voters.len() <= limits::VOTERS_MAX,
+            B3,
+            || format!("{live} of {fit:?} vote, and {wanted} should: {voters:?}"),
+        )
     }
 
     fn v2_the_highest_leads(&self) -> Result<(), Violation> {
@@ -223,8 +270,13 @@ impl State {
     fn fit(&self) -> BTreeSet<NodeId> {
         let catalog = self.watch.ledger.catalog();
         let is_active = |id: &NodeId| {
-            catalog.node(*id).is_some_and(|node| node.state == NodeState::Active)
+            catalog
+                .node(*id)
+                .is_some_and(|node| node.state == NodeState::Active)
         };
-        self.serving().map(|(_, id, _)| id).filter(is_active).collect()
+        self.serving()
+            .map(|(_, id, _)| id)
+            .filter(is_active)
+            .collect()
     }
 }

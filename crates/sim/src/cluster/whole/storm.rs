@@ -1,16 +1,16 @@
 //! What goes wrong, and what the operator does meanwhile.
 
-use std::collections::BTreeSet;
+mod disks;
+
 use std::time::Duration;
 
-use catalog::{Command, NodeState, RaftId};
+use catalog::{Command, NodeState};
 use control::{Control, Role};
 use model::{Instant, NodeId};
 use seglog::disk::sim::Rng;
 
 use super::super::gossips::Process;
 use super::super::links::Machine;
-use super::bytes::Payload;
 use super::disk::WholeDisk;
 use super::world::{State, World};
 use crate::Violation;
@@ -133,7 +133,11 @@ impl World {
         let may_start = {
             let state = self.lock();
             let is_free = state.process_on(machine).is_none();
-            is_free && state.machines.get(machine).is_some_and(|machine| !machine.retired)
+            is_free
+                && state
+                    .machines
+                    .get(machine)
+                    .is_some_and(|machine| !machine.retired)
         };
         if may_start {
             self.start(machine, false);
@@ -195,7 +199,11 @@ impl World {
     /// What a person does: nodes leave, are drained, or get another disk.
     fn operate(&self, machine: Machine, rng: &mut Rng) {
         let command = self.lock().order(machine, rng);
-        let who = self.lock().serving().next().map(|(id, _, control)| (id, control.clone()));
+        let who = self
+            .lock()
+            .serving()
+            .next()
+            .map(|(id, _, control)| (id, control.clone()));
         if let (Some(command), Some((process, control))) = (command, who) {
             let world = self.clone();
             let asked = async move { world.ask(process, &control, command).await };
@@ -239,7 +247,9 @@ impl State {
         if let Some(place) = self.machines.get(machine) {
             place.disk.disk.set_sync_time(Duration::from_millis(millis));
         }
-        self.note(format_args!("a sync on machine {machine} takes {millis} ms"));
+        self.note(format_args!(
+            "a sync on machine {machine} takes {millis} ms"
+        ));
     }
 
     fn jump(&mut self, machine: Machine, rng: &mut Rng) {
@@ -247,121 +257,39 @@ impl State {
         if let Some(place) = self.machines.get_mut(machine) {
             place.skew = hours * 3_600_000;
         }
-        self.note(format_args!("the clock of machine {machine} is {hours} hours off"));
-    }
-
-    /// The disk keeps what it has and works again.
-    pub(super) fn repair_disk(&mut self, machine: Machine) {
-        self.kill_on(machine, false);
-        let sync = self.sync;
-        if let Some(place) = self.machines.get_mut(machine) {
-            place.disk = place.disk.copy(sync);
-        }
-    }
-
-    /// A disk is lost, and the next process finds an empty one. Never so many that no majority is left.
-    fn lose_disk(&mut self, machine: Machine) {
-        let Some(place) = self.machines.get(machine) else {
-            return;
-        };
-        if place.disk.ancestors.is_empty() || !self.can_do_without(machine) {
-            return;
-        }
-        let (node, sync) = (self.node_on(machine), self.sync);
-        self.kill_on(machine, false);
-        if let Some(place) = self.machines.get_mut(machine) {
-            place.wanted = node.map(RaftId::node).or(place.wanted);
-            place.disk = WholeDisk::new(sync);
-        }
-        self.note(format_args!("the disk of machine {machine} is lost"));
-    }
-
-    fn backup_of(&self, machine: Machine) -> Option<WholeDisk> {
-        self.machines.get(machine)?.backup.clone()
-    }
-
-    fn back_up(&mut self, machine: Machine) {
-        let sync = self.sync;
-        if let Some(place) = self.machines.get_mut(machine) {
-            place.backup = Some(place.disk.copy(sync));
-        }
-    }
-
-    fn put_back(&mut self, machine: Machine, backup: WholeDisk) -> bool {
-        if !self.can_do_without(machine) {
-            return false;
-        }
-        self.kill_on(machine, false);
-        let sync = self.sync;
-        if let Some(place) = self.machines.get_mut(machine) {
-            place.disk = backup.copy(sync);
-        }
-        self.note(format_args!("machine {machine} has its old disk again"));
-        true
-    }
-
-    /// Whether every process that serves knows of a start of the node that is not on this disk. Before
-    /// that nobody could tell an old disk from one that was switched off.
-    fn is_known_to_be_old(&self, backup: &WholeDisk) -> bool {
-        let is_other = |control: &Control| {
-            let catalog = control.view();
-            let mut nodes = catalog.nodes();
-            let known = nodes.any(|node| backup.ancestors.contains(&node.boot));
-            !known
-        };
-        let mut serving = self.serving();
-        !backup.ancestors.is_empty() && serving.all(|(_, _, control)| is_other(control))
-    }
-
-    /// The disk on a machine, as the consensus knows it: by the process that ran there last.
-    pub(super) fn node_on(&self, machine: Machine) -> Option<RaftId> {
-        let disk = &self.machines.get(machine)?.disk;
-        let catalog = self.watch.ledger.catalog();
-        let mut nodes = catalog.nodes().filter(|node| !node.awaits_disk);
-        Some(nodes.find(|node| disk.ancestors.contains(&node.boot))?.raft_id())
-    }
-
-    /// Whether the voters on the disks of all other machines are a majority, of all who vote or may soon.
-    pub(super) fn can_do_without(&self, machine: Machine) -> bool {
-        let machines = (0..self.machines.len()).filter(|other| *other != machine);
-        let is_whole = |other: &Machine| {
-            self.machines.get(*other).is_some_and(|other| !other.retired)
-        };
-        let there: BTreeSet<RaftId> =
-            machines.filter(is_whole).filter_map(|other| self.node_on(other)).collect();
-        let mut sets = self.voter_sets().into_iter();
-        sets.all(|voters| voters.intersection(&there).count() * 2 > voters.len())
-    }
-
-    /// The voters that were agreed on last, and those of every log that goes on from there: a leader
-    /// needs a majority of each set that it has, agreed on or not.
-    pub(super) fn voter_sets(&self) -> BTreeSet<BTreeSet<RaftId>> {
-        let mut sets: BTreeSet<BTreeSet<RaftId>> = self.watch.voters.iter().cloned().collect();
-        let agreed = self.watch.agreed.len() as u64;
-        for machine in &self.machines {
-            let record = machine.disk.record.lock();
-            for (_, (_, payload)) in record.log.range(agreed..) {
-                if let Payload::Voters(voters) = payload {
-                    let set = |set: &Vec<u64>| set.iter().copied().map(RaftId).collect();
-                    sets.extend(voters.iter().map(set));
-                }
-            }
-        }
-        sets
+        self.note(format_args!(
+            "the clock of machine {machine} is {hours} hours off"
+        ));
     }
 
     fn order(&mut self, machine: Machine, rng: &mut Rng) -> Option<Command> {
         let lose_partitions = rng.chance(70);
         let Some(raft_id) = self.node_on(machine) else {
             let id = self.machines.get(machine)?.wanted?;
-            return Some(Command::ForgetDisk { id, lose_partitions });
+            return Some(self.forget_disk(id, lose_partitions));
         };
         let id = raft_id.node();
-        let state = if rng.chance(50) { NodeState::Draining } else { NodeState::Active };
+        let state = if rng.chance(50) {
+            NodeState::Draining
+        } else {
+            NodeState::Active
+        };
         Some(match rng.below(4) {
-            0 if self.can_do_without(machine) => Command::RemoveNode { id, lose_partitions },
-            1 if self.can_do_without(machine) => Command::ForgetDisk { id, lose_partitions },
+            0 if self.can_do_without(machine) => Command::RemoveNode {
+                id,
+                lose_partitions,
+            },
+            1 if self.can_do_without(machine) => self.forget_disk(id, lose_partitions),
             _ => Command::SetNodeState { id, state },
         })
+    }
+
+    fn forget_disk(&self, id: NodeId, lose_partitions: bool) -> Command {
+        let node = self.watch.ledger.catalog().node(id);
+        Command::ForgetDisk {
+            id,
+            incarnation: node.map(|node| node.incarnation).unwrap_or_default(),
+            lose_partitions,
+        }
     }
 }

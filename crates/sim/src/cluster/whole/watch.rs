@@ -18,6 +18,7 @@ use crate::Violation;
 /// All that was agreed on, and who led.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
+    now: Instant,
     pub(super) ledger: Ledger,
     /// What was agreed on, by index, and the fingerprint of the catalog after it.
     pub(super) agreed: Vec<Agreed>,
@@ -62,6 +63,8 @@ struct Seen {
     applied: Option<u64>,
     /// Up to where its disk was compared with what was agreed on.
     compared: u64,
+    /// Since when its disk has another entry than was agreed on.
+    differs_since: Option<Instant>,
 }
 
 impl Watch {
@@ -97,8 +100,10 @@ impl State {
         for (id, status) in &statuses {
             self.feed(*id, status)?;
         }
+        self.watch.now = self.now();
         for (id, status) in &statuses {
-            self.compare(*id, status).map_err(|it| it.at(format!("process {id}: {status:?}")))?;
+            self.compare(*id, status)
+                .map_err(|it| it.at(format!("process {id}: {status:?}")))?;
         }
         self.check_history()
     }

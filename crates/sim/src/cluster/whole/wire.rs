@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::RaftId;
 use control::{BoxFuture, Control, Network, NetworkError};
+use model::BootId;
 use tokio::time::{sleep, timeout};
 
 use super::super::check::{M5, M6};
@@ -47,6 +48,8 @@ struct Route {
     control: Control,
     /// The one who calls, as the consensus knows it.
     caller: RaftId,
+    /// The start of it that calls.
+    boot: BootId,
 }
 
 async fn carry(
@@ -55,7 +58,10 @@ async fn carry(
     to: RaftId,
     request: Bytes,
 ) -> Result<Bytes, NetworkError> {
-    let here = world.lock().machine_of(from).ok_or_else(|| unreachable("ended"))?;
+    let here = world
+        .lock()
+        .machine_of(from)
+        .ok_or_else(|| unreachable("ended"))?;
     let machines = world.lock().machines_of(from, to);
     let mut failure = Some(unreachable("its address is not known"));
     for machine in machines {
@@ -87,8 +93,11 @@ async fn ask(
 ) -> Result<Bytes, NetworkError> {
     world.lock().on_request(from, route.process, &request);
     let (control, caller, body) = (route.control.clone(), route.caller, request.clone());
+    let boot = route.boot;
     // The other side works on it even if nobody waits any more, but not after its end.
-    let handling = world.spawn(route.process, async move { control.handle(caller, body).await });
+    let handling = world.spawn(route.process, async move {
+        control.handle(caller, boot, body).await
+    });
     let answer = handling.await.map_err(|_| NetworkError::TimedOut)?;
     world.lock().on_answer(route, to, &request, &answer);
     let Some(delay) = way(world, route.machine, here) else {
@@ -115,37 +124,59 @@ fn unreachable(why: impl ToString) -> NetworkError {
 }
 
 impl State {
-    /// Where the process of a node may be, the likeliest first: where one that says so has started last,
-    /// and where the catalog of the caller has it.
+    /// Where the process of a node may be, as in the assembly of a node: first where the catalog of the
+    /// caller has it, then where one that says so has started last.
     fn machines_of(&self, from: Process, to: RaftId) -> Vec<Machine> {
         let is_named = |control: &Control| control.identity().node() == Some(to.node());
-        let hint = self.processes.values().rev().find(|process| {
-            process.control.as_ref().is_some_and(is_named)
-        });
-        let caller = self.processes.get(&from).and_then(|process| process.control.as_ref());
+        let hint = self
+            .processes
+            .values()
+            .rev()
+            .find(|process| process.control.as_ref().is_some_and(is_named));
+        let caller = self
+            .processes
+            .get(&from)
+            .and_then(|process| process.control.as_ref());
         let catalog = caller.map(Control::view);
         let known = catalog.as_ref().and_then(|catalog| catalog.node(to.node()));
         let address = known.and_then(|node| node.addresses.peer.parse::<SocketAddr>().ok());
-        let mut machines: Vec<Machine> = hint.map(|process| process.machine).into_iter().collect();
-        machines.extend(address.and_then(machine_at));
+        let mut machines: Vec<Machine> = address.and_then(machine_at).into_iter().collect();
+        machines.extend(hint.map(|process| process.machine));
         machines.dedup();
         machines
     }
 
     /// The handshake: each side asks its catalog, and who answers must be who was asked.
-    fn route(&mut self, from: Process, machine: Machine, to: RaftId) -> Result<Route, NetworkError> {
-        let there = self.processes.iter().find(|(_, process)| process.machine == machine);
+    fn route(
+        &mut self,
+        from: Process,
+        machine: Machine,
+        to: RaftId,
+    ) -> Result<Route, NetworkError> {
+        let there = self
+            .processes
+            .iter()
+            .find(|(_, process)| process.machine == machine);
         let (process, there) = there.ok_or_else(|| unreachable("nobody is there"))?;
         let process = *process;
-        let control = there.control.clone().ok_or_else(|| unreachable("not open yet"))?;
-        let caller = self.processes.get(&from).and_then(|process| process.control.clone());
+        let control = there
+            .control
+            .clone()
+            .ok_or_else(|| unreachable("not open yet"))?;
+        let caller = self
+            .processes
+            .get(&from)
+            .and_then(|process| process.control.clone());
         let caller = caller.ok_or_else(|| unreachable("ended"))?;
         caller.view().admit(&control.claim()).map_err(unreachable)?;
         if let Err(refusal) = control.view().admit(&caller.claim()) {
             self.end_soon(from, End::Refused(refusal.to_string()));
             return Err(unreachable(refusal));
         }
-        let member = caller.identity().member.ok_or_else(|| unreachable("no member"))?;
+        let member = caller
+            .identity()
+            .member
+            .ok_or_else(|| unreachable("no member"))?;
         let named = control.identity().member.map(|member| member.raft_id);
         if named != Some(to) {
             return Err(unreachable("another disk"));
@@ -155,6 +186,7 @@ impl State {
             process,
             control,
             caller: member.raft_id,
+            boot: caller.boot(),
         })
     }
 
@@ -171,15 +203,24 @@ impl State {
         };
         let kept = m5_kept_before_answered(&machine.disk.record.lock(), request, answer);
         let named = route.control.identity().member.map(|member| member.raft_id);
-        let right = ensure(named == Some(to), M6, || format!("{to:?} was asked, and {named:?} answers"));
+        let right = ensure(named == Some(to), M6, || {
+            format!("{to:?} was asked, and {named:?} answers")
+        });
         let process = route.process;
         self.note_message(process, process, answer);
-        self.hold(kept.and(right).map_err(|it| it.at(format!("process {process}"))));
+        self.hold(
+            kept.and(right)
+                .map_err(|it| it.at(format!("process {process}"))),
+        );
     }
 }
 
 /// M5: what was promised is on the disk.
-fn m5_kept_before_answered(record: &Record, request: &[u8], answer: &[u8]) -> Result<(), Violation> {
+fn m5_kept_before_answered(
+    record: &Record,
+    request: &[u8],
+    answer: &[u8],
+) -> Result<(), Violation> {
     if !says_yes(answer) {
         return Ok(());
     }

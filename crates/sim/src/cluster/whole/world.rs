@@ -230,7 +230,10 @@ impl State {
             if let Some(by) = self.gossips.fenced_by(id) {
                 self.end_soon(id, End::Refused(format!("{by:?} took its place")));
             }
-            let ends = self.processes.get(&id).and_then(|process| process.ends.clone());
+            let ends = self
+                .processes
+                .get(&id)
+                .and_then(|process| process.ends.clone());
             if let Some(end) = ends {
                 self.end(id, &end);
             }
@@ -278,9 +281,9 @@ impl State {
 
     /// The processes that are registered, with their controls.
     pub(super) fn serving(&self) -> impl Iterator<Item = (Process, NodeId, &Control)> {
-        self.processes.iter().filter_map(|(id, process)| {
-            Some((*id, process.serves?.0, process.control.as_ref()?))
-        })
+        self.processes
+            .iter()
+            .filter_map(|(id, process)| Some((*id, process.serves?.0, process.control.as_ref()?)))
     }
 
     /// Who starts where, for the ledger: what came before on that disk.

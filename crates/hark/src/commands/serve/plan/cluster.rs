@@ -185,8 +185,8 @@ mod tests {
         let (_file, options) = options(Some("D"));
         let failure = plan(&options).unwrap_err();
         assert!(failure.message.contains("A, B, C"), "{failure}");
-        let (_file, without) = super::tests::options(None);
-        assert_eq!(plan(&without).unwrap().wanted, None);
+        let (_file, options) = self::options(None);
+        assert_eq!(plan(&options).unwrap().wanted, None);
     }
 
     #[test]

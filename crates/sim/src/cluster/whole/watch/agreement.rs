@@ -1,6 +1,7 @@
 //! E1 to E5 and M1: the consensus, from what each process says and each disk holds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::Command;
 use control::{Role, Status};
@@ -11,9 +12,12 @@ use super::super::super::gossips::Process;
 use super::super::bytes::{Origin, Payload};
 use super::super::disk::Record;
 use super::super::world::State;
-use super::{Agreed, Seen, Watch};
+use super::{Agreed, Watch};
 use crate::Violation;
 use crate::check::ensure;
+
+/// Several syncs of a slow disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(15);
 
 impl State {
     /// Takes what a process knows to be agreed on from its disk.
@@ -41,13 +45,18 @@ impl State {
     fn m5_a_start_is_written_down_first(&self, boot: BootId) -> Result<(), Violation> {
         let mut disks = self.machines.iter().map(|machine| &machine.disk);
         let disk = disks.find(|disk| disk.ancestors.last() == Some(&boot));
-        ensure(disk.is_none_or(|disk| disk.record.lock().knows(boot)), M5, || {
-            format!("{boot} is registered, and its disk knows nothing of it")
-        })
+        ensure(
+            disk.is_none_or(|disk| disk.record.lock().knows(boot)),
+            M5,
+            || format!("{boot} is registered, and its disk knows nothing of it"),
+        )
     }
 
     pub(super) fn compare(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
-        let Some(machine) = self.machine_of(id).and_then(|machine| self.machines.get(machine)) else {
+        let Some(machine) = self
+            .machine_of(id)
+            .and_then(|machine| self.machines.get(machine))
+        else {
             return Ok(());
         };
         let record = machine.disk.record.lock();
@@ -102,7 +111,11 @@ impl Watch {
         })
     }
 
-    fn e4_a_leader_has_everything(&self, status: &Status, record: &Record) -> Result<(), Violation> {
+    fn e4_a_leader_has_everything(
+        &self,
+        status: &Status,
+        record: &Record,
+    ) -> Result<(), Violation> {
         let Some(me) = status.me.filter(|_| status.role == Role::Leader) else {
             return Ok(());
         };
@@ -122,19 +135,34 @@ impl Watch {
     }
 
     fn e5_nothing_goes_back(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
-        let seen = self.seen.entry(id).or_insert_with(Seen::default);
-        ensure(status.term >= seen.term, E5, || format!("term {} before", seen.term))?;
-        ensure(status.committed >= seen.committed, E5, || format!("{:?} was agreed on", seen.committed))?;
-        ensure(status.applied >= seen.applied, E5, || format!("{:?} was applied", seen.applied))?;
+        let seen = self.seen.entry(id).or_default();
+        ensure(status.term >= seen.term, E5, || {
+            format!("term {} before", seen.term)
+        })?;
+        ensure(status.committed >= seen.committed, E5, || {
+            format!("{:?} was agreed on", seen.committed)
+        })?;
+        ensure(status.applied >= seen.applied, E5, || {
+            format!("{:?} was applied", seen.applied)
+        })?;
         let order = [status.purged, status.snapshot, status.last];
-        ensure(order.is_sorted(), E5, || "purged, snapshot and last are out of order".to_owned())?;
-        let order = [status.applied, status.committed.max(status.applied), status.last];
-        ensure(order.is_sorted(), E5, || "applied, agreed and last are out of order".to_owned())?;
+        ensure(order.is_sorted(), E5, || {
+            "purged, snapshot and last are out of order".to_owned()
+        })?;
+        let order = [
+            status.applied,
+            status.committed.max(status.applied),
+            status.last,
+        ];
+        ensure(order.is_sorted(), E5, || {
+            "applied, agreed and last are out of order".to_owned()
+        })?;
         (seen.term, seen.committed, seen.applied) = (status.term, status.committed, status.applied);
         Ok(())
     }
 
-    /// E3, and by that E2 for all that was agreed on.
+    /// E3, and by that E2 for all that was agreed on. A process that has just taken a snapshot knows what was
+    /// agreed on before its disk has been brought up to it, so a difference counts when it stays.
     fn e3_agreed_is_agreed(
         &mut self,
         id: Process,
@@ -144,10 +172,10 @@ impl Watch {
         let Some(committed) = status.committed else {
             return Ok(());
         };
-        let seen = self.seen.entry(id).or_insert_with(Seen::default);
+        let seen = self.seen.entry(id).or_default();
         let known = self.agreed.len() as u64;
         for index in seen.compared..(committed + 1).min(known) {
-            let (Some(agreed), Some((origin, payload))) =
+            let (Some(agreed), Some(entry)) =
                 (self.agreed.get(index as usize), record.log.get(&index))
             else {
                 if record.reaches(index) {
@@ -156,23 +184,52 @@ impl Watch {
                 // Agreed on by others, and on its way to this disk.
                 return Ok(());
             };
-            ensure(agreed.origin == *origin, E3, || {
-                format!("at {index} is what {origin:?} wrote, and {:?} was agreed on", agreed.origin)
-            })?;
-            ensure(agreed.payload == *payload, E2, || {
-                format!("two entries at {index} of {origin:?}: {payload:?}, {:?}", agreed.payload)
-            })?;
+            let same = compare(index, agreed, entry);
+            if same.is_err() {
+                let since = *seen.differs_since.get_or_insert(self.now);
+                return if self.now.since(since) < DISK_PATIENCE {
+                    Ok(())
+                } else {
+                    same
+                };
+            }
+            seen.differs_since = None;
             seen.compared = index + 1;
         }
         Ok(())
     }
 
     fn m1_catalogs_are_equal(&self, status: &Status) -> Result<(), Violation> {
-        let Some(agreed) = status.applied.and_then(|applied| self.agreed.get(applied as usize)) else {
+        let Some(agreed) = status
+            .applied
+            .and_then(|applied| self.agreed.get(applied as usize))
+        else {
             return Ok(());
         };
         ensure(agreed.fingerprint == status.fingerprint, M1, || {
-            format!("another catalog than the log leads to: {:x}", agreed.fingerprint)
+            format!(
+                "another catalog than the log leads to: {:x}",
+                agreed.fingerprint
+            )
         })
     }
+}
+
+fn compare(
+    index: u64,
+    agreed: &Agreed,
+    (origin, payload): &(Origin, Payload),
+) -> Result<(), Violation> {
+    ensure(agreed.origin == *origin, E3, || {
+        format!(
+            "at {index} is what {origin:?} wrote, and {:?} was agreed on",
+            agreed.origin
+        )
+    })?;
+    ensure(agreed.payload == *payload, E2, || {
+        format!(
+            "two entries at {index} of {origin:?}: {payload:?}, {:?}",
+            agreed.payload
+        )
+    })
 }

@@ -18,13 +18,22 @@ const LAG_MAX: u64 = 8;
 
 impl State {
     /// A leader tells a process that it hands over.
-    pub(in super::super) fn on_transfer(&mut self, from: Process, by: Process, vote: Vote, to: RaftId) {
+    pub(in super::super) fn on_transfer(
+        &mut self,
+        from: Process,
+        by: Process,
+        vote: Vote,
+        to: RaftId,
+    ) {
         let leader = (vote.0, vote.1);
         if let Some(transfer) = self.watch.transfers.get_mut(&leader) {
             transfer.known_to.insert(by);
             return;
         }
-        let stops = self.processes.get(&from).is_none_or(|process| process.stops);
+        let stops = self
+            .processes
+            .get(&from)
+            .is_none_or(|process| process.stops);
         let leaves = stops || self.leaves(RaftId(vote.1));
         let checked = self.b1_to_who_lacks_nothing(to);
         let checked = match leaves {
@@ -55,7 +64,9 @@ impl State {
         };
         let held = control.status().last.unwrap_or_default();
         let lacks = self.watch.last().unwrap_or_default().saturating_sub(held);
-        ensure(lacks <= LAG_MAX, B1, || format!("handed over to {to:?}, who lacks {lacks} entries"))
+        ensure(lacks <= LAG_MAX, B1, || {
+            format!("handed over to {to:?}, who lacks {lacks} entries")
+        })
     }
 
     /// Counts the transfers that the leader knows of and that no drain asked for.
@@ -65,10 +76,16 @@ impl State {
         let known = transfers.filter(|it| !it.leaves && it.known_to.contains(&leader));
         let last = known.map(|it| it.at).max();
         let is_early = last.is_some_and(|last| now.since(last) < self.timings.between_transfers);
-        ensure(!is_early, B1, || format!("handed over to {to:?} soon after the last time"))?;
-        let started = self.process_of(to).and_then(|(id, _)| self.processes.get(&id));
+        ensure(!is_early, B1, || {
+            format!("handed over to {to:?} soon after the last time")
+        })?;
+        let started = self
+            .process_of(to)
+            .and_then(|(id, _)| self.processes.get(&id));
         let is_steady = started.is_none_or(|it| now.since(it.started) >= self.timings.steady);
-        ensure(is_steady, B1, || format!("handed over to {to:?}, who has only started"))
+        ensure(is_steady, B1, || {
+            format!("handed over to {to:?}, who has only started")
+        })
     }
 
     fn process_of(&self, raft_id: RaftId) -> Option<(Process, &Control)> {
@@ -79,5 +96,8 @@ impl State {
 }
 
 fn is_named(control: &Control, raft_id: RaftId) -> bool {
-    control.identity().member.is_some_and(|member| member.raft_id == raft_id)
+    control
+        .identity()
+        .member
+        .is_some_and(|member| member.raft_id == raft_id)
 }
