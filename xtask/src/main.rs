@@ -14,8 +14,8 @@ cargo xtask CHORE
 
   ci              everything that must hold before a change lands, tests apart
   tidy            the law of the layers, links between docs, forgotten files
-  mutants [NAME…] plants mistakes in a copy of the storage code; the simulator must find each
-  sim ARGS…       the storage simulator; `sim --seed N` replays one seed
+  mutants [NAME…] plants mistakes in a copy of the code; the simulator must find each
+  sim ARGS…       the simulator, of storage and of a cluster; a failure says how to replay it
 ";
 
 fn main() -> ExitCode {

@@ -1,8 +1,9 @@
-//! The mutation gate: plants one real mistake at a time in a copy of the storage code, and fails
-//! unless the simulator finds every one of them. The shipped code carries no hook for it.
+//! The mutation gate: plants one real mistake at a time in a copy of the code that promises rest on, and
+//! fails unless the simulator finds every one of them. The shipped code carries no hook for it.
 //!
-//! The copy is one directory, edited in place, so that each mutant rebuilds two crates only.
+//! The copy is one directory, edited in place, so that each mutant rebuilds few crates only.
 
+mod cluster;
 mod table;
 
 use std::fs;
@@ -31,7 +32,19 @@ struct Mutant {
 }
 
 /// What the copy needs to build; everything else of the workspace stays out.
-const CRATES: [&str; 5] = ["model", "wire", "seglog", "sim", "test-support"];
+const CRATES: [&str; 9] = [
+    "model",
+    "wire",
+    "overlay",
+    "catalog",
+    "seglog",
+    "control",
+    "peer",
+    "sim",
+    "test-support",
+];
+/// The crates that the storage sample runs; all others are found out by that of a cluster.
+const STORAGE: [&str; 2] = ["wire", "seglog"];
 /// The copy's simulator, named apart from the real one, with which it shares the target directory.
 const BINARY: &str = "sim-mutant";
 /// Where the copied crates are, below the copy's root. Not `crates`: cargo knows a crate by its path
@@ -42,8 +55,7 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 /// All mutants, or those whose names are given.
 pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
-    let chosen: Vec<&Mutant> = table::MUTANTS
-        .iter()
+    let chosen: Vec<&Mutant> = all()
         .filter(|m| names.is_empty() || names.contains(&m.name.to_owned()))
         .collect();
     ensure!(
@@ -52,7 +64,7 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
         names.join(" or ")
     );
     let copy = Copy::make(root)?;
-    for mutant in table::MUTANTS {
+    for mutant in all() {
         mutant.apply(&copy.pristine(mutant)?)?;
     }
     let started = Instant::now();
@@ -75,15 +87,21 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn all() -> impl Iterator<Item = &'static Mutant> {
+    table::MUTANTS.iter().chain(cluster::MUTANTS)
+}
+
 fn judge_unmutated(copy: &Copy) -> Result<Verdict> {
     let binary = copy.build("unmutated")?;
     Ok(Verdict(thread::spawn(move || {
-        let output = simulate(&binary)?;
-        ensure!(
-            output.status.success(),
-            "the unmutated copy fails:\n{}",
-            text(&output)
-        );
+        for sample in ["quick", "quick-cluster"] {
+            let output = simulate(&binary, sample)?;
+            ensure!(
+                output.status.success(),
+                "the unmutated copy fails:\n{}",
+                text(&output)
+            );
+        }
         say("unmutated: passes");
         Ok(())
     })))
@@ -113,6 +131,16 @@ impl Mutant {
         let mut text = text.to_owned();
         text.replace_range(place.clone(), self.replace);
         Ok(text)
+    }
+
+    /// What of the simulator runs the code with the mistake.
+    fn sample(&self) -> &'static str {
+        let is_in = |name: &&str| self.file.split('/').next() == Some(*name);
+        if STORAGE.iter().any(is_in) {
+            "quick"
+        } else {
+            "quick-cluster"
+        }
     }
 
     /// Whether the simulator's answer is the right one.
@@ -165,7 +193,7 @@ impl Copy {
         }
         rename_binary(&copy.path("sim/Cargo.toml"))?;
         let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
-        fs::write(copy.root.join("Cargo.toml"), trimmed(&manifest))?;
+        fs::write(copy.root.join("Cargo.toml"), trimmed(&manifest, root))?;
         fs::copy(root.join("Cargo.lock"), copy.root.join("Cargo.lock"))?;
         Ok(copy)
     }
@@ -189,7 +217,7 @@ impl Copy {
         fs::write(&path, pristine)?;
         let binary = built?;
         Ok(Verdict(thread::spawn(move || {
-            mutant.judge(&simulate(&binary)?)
+            mutant.judge(&simulate(&binary, mutant.sample())?)
         })))
     }
 
@@ -227,8 +255,8 @@ fn rename_binary(manifest: &Path) -> Result<()> {
     Ok(fs::write(manifest, text + &binary)?)
 }
 
-/// The workspace manifest with only the copied crates in it.
-fn trimmed(manifest: &str) -> String {
+/// The workspace manifest with only the copied crates in it. What is patched is taken from where it is.
+fn trimmed(manifest: &str, root: &Path) -> String {
     let outside = ["members =", "default-members =", "exclude ="];
     let kept = manifest
         .lines()
@@ -237,6 +265,8 @@ fn trimmed(manifest: &str) -> String {
     let members = format!("[workspace]\nmembers = [\"{FOLDER}/*\"]");
     text = text.replacen("[workspace]", &members, 1);
     text = text.replace("path = \"crates/", &format!("path = \"{FOLDER}/"));
+    let patches = format!("path = \"{}/patches/", root.display());
+    text = text.replace("path = \"patches/", &patches);
     text.push('\n');
     text
 }
@@ -261,11 +291,11 @@ fn matched_to(text: &str, start: usize, find: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// Runs the sample of everything, for at most [`RUN_LIMIT`].
-fn simulate(binary: &Path) -> Result<Output> {
+/// Runs a sample, for at most [`RUN_LIMIT`].
+fn simulate(binary: &Path, sample: &str) -> Result<Output> {
     let mut command = Command::new(binary);
     let mut child = command
-        .arg("quick")
+        .arg(sample)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;

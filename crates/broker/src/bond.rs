@@ -23,12 +23,12 @@ use crate::reconcile::Made;
 /// data directory; nothing has changed then.
 pub fn bind(data: &Path, start: &Claim) -> Result<(), OpenError> {
     let was_registered = start.incarnation.0 > 0;
-    let new_identity = true.then(|| *start.storage.as_bytes());
+    let new_identity = (!was_registered).then(|| *start.storage.as_bytes());
     let metadata = Metadata::open(data, new_identity)?;
     let read = |what| move |source| OpenError::Control { what, source };
     let owner = metadata.owner().map_err(read("reading the identity"))?;
     // One that belongs to no cluster yet comes along.
-    if false && (was_registered || !Made::stood_alone(owner.cluster)) {
+    if was_registered || !Made::stood_alone(owner.cluster) {
         check(&owner, start)?;
     }
     let noted = metadata.set_start(start.storage, start.boot);

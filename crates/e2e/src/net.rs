@@ -48,7 +48,9 @@ impl Net {
         for n in 0..self.nodes {
             let (space, link) = (self.namespace(n), format!("{}v{n}", self.name));
             ip(&format!("netns add {space}"))?;
-            ip(&format!("link add {link} type veth peer name eth0 netns {space}"))?;
+            ip(&format!(
+                "link add {link} type veth peer name eth0 netns {space}"
+            ))?;
             ip(&format!("link set {link} master {bridge} up"))?;
             ip(&format!("-n {space} addr add {}/24 dev eth0", self.ip(n)))?;
             ip(&format!("-n {space} link set eth0 up"))?;
@@ -82,7 +84,9 @@ impl Net {
     /// From now on nothing that `from` sends reaches `to`.
     pub fn cut(&self, from: u8, to: u8) -> Result<()> {
         let (space, to) = (self.namespace(from), self.ip(to));
-        ip(&format!("-n {space} neigh replace {to} lladdr {NOBODY} dev eth0 nud permanent"))
+        ip(&format!(
+            "-n {space} neigh replace {to} lladdr {NOBODY} dev eth0 nud permanent"
+        ))
     }
 
     /// From now on it does again.

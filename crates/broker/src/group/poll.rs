@@ -34,7 +34,10 @@ impl Inner {
         poll: GroupPoll,
     ) -> Result<GroupPolled, GroupError> {
         check_session_timeout(poll.session_timeout)?;
-        let topic = self.topic_to_read(&poll.topic).await?;
+        if let Some(done) = &poll.done {
+            self.look_for(done.topic()).await;
+        }
+        let topic = self.topic_to_read_from(&poll.topic, &poll.start).await?;
         let deadline = deadline(poll.wait);
         if let Some(done) = &poll.done {
             let slot = self.groups.known_slot(&poll.group, &poll.consumer)?;

@@ -70,9 +70,18 @@ impl Remote {
             let batches: Vec<Batch> = run.iter().map(|queued| queued.batch.clone()).collect();
             let fates = self.deliver(to, batches).await;
             for (queued, fate) in run.into_iter().zip(fates) {
+                self.count(&fate);
                 // Whoever asked may have gone away.
                 let _ = queued.answer.send(fate);
             }
+        }
+    }
+
+    /// What its leader refuses, that counts.
+    fn count(&self, fate: &Fate) {
+        let error = fate.as_ref().err();
+        if let Some(PublishError::LeaderUnavailable(_) | PublishError::OutcomeUnknown(_)) = error {
+            self.counts.publishes_failed.add(1);
         }
     }
 

@@ -11,9 +11,9 @@
 //! and an answer is the version and then one byte that says which answer, and its fields. The bytes
 //! of each word are described where it is coded, in [`codec`](super::codec).
 //!
-//! Whoever is asked first learns the catalog as far as the caller knows it, so that a topic made a
-//! moment ago is found, and then looks whether it leads what it is asked for, under the epoch that
-//! the caller believes in. So a caller that is behind is told, and asks the right one.
+//! Whoever is asked looks whether it leads what it is asked for, under the epoch that the caller
+//! believes in. If not, it first learns the catalog as far as the caller knows it, so that a topic made
+//! a moment ago is found. So a caller that is behind is told, and asks the right one.
 
 use std::time::Duration;
 
@@ -189,6 +189,27 @@ impl Request {
 }
 
 impl Ask {
+    /// The topic and the partitions of it that whoever answers must lead; `None` when it is about groups.
+    pub(super) fn partitions(&self) -> Option<(TopicId, Vec<Led>)> {
+        match self {
+            Self::Append {
+                topic, partition, ..
+            }
+            | Self::DeleteRecords {
+                topic, partition, ..
+            } => Some((*topic, vec![*partition])),
+            Self::Fetch {
+                topic, positions, ..
+            } => Some((*topic, positions.iter().map(|(led, _)| *led).collect())),
+            Self::Resolve {
+                topic, partitions, ..
+            }
+            | Self::Extents { topic, partitions }
+            | Self::Last { topic, partitions } => Some((*topic, partitions.clone())),
+            Self::Group { .. } | Self::Groups { .. } => None,
+        }
+    }
+
     /// About how many bytes it takes.
     fn bytes_guess(&self) -> usize {
         match self {

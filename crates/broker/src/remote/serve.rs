@@ -49,13 +49,28 @@ impl Inner {
         if self.is_closed() {
             return stopping();
         }
-        let reached = timeout(CATCH_UP_PATIENCE, self.reconciled(request.revision)).await;
-        if reached.is_err() {
-            return self.behind();
+        let Request { revision, ask } = request;
+        if let Err(early) = self.catch_up(revision, &ask).await {
+            return early;
         }
-        self.answer_ask(request.ask)
-            .await
-            .unwrap_or_else(|early| early)
+        self.answer_ask(ask).await.unwrap_or_else(|early| early)
+    }
+
+    /// Learns what the caller knows already, where that is needed: to make a large topic takes long, and
+    /// what this node leads already is answered for meanwhile.
+    async fn catch_up(&self, revision: u64, ask: &Ask) -> Result<(), Response> {
+        let partitions = ask.partitions();
+        if let Some((topic, led)) = &partitions
+            && self.led_topic(*topic, led.iter().copied()).is_ok()
+        {
+            return Ok(());
+        }
+        let reached = timeout(CATCH_UP_PATIENCE, self.reconciled(revision)).await;
+        // Who coordinates a group stands in the catalog, however much is still to be made of that.
+        if reached.is_err() && partitions.is_some() {
+            return Err(self.behind());
+        }
+        Ok(())
     }
 
     async fn answer_ask(self: &Arc<Self>, ask: Ask) -> Answer {

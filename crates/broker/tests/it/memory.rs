@@ -38,6 +38,8 @@ struct State {
     closed: bool,
     /// Partitions are not made while this is set.
     is_full: bool,
+    /// To make partitions takes as long as this is set.
+    making_held: bool,
 }
 
 impl std::fmt::Debug for State {
@@ -84,6 +86,12 @@ impl MemoryStore {
     /// Has no room for new partitions, or has it again.
     pub(crate) fn fill(&self, is_full: bool) {
         self.shared.state.lock().is_full = is_full;
+    }
+
+    /// Lets the making of partitions wait as on a very slow disk, or lets it go on.
+    pub(crate) fn hold_making(&self, held: bool) {
+        self.shared.state.lock().making_held = held;
+        self.shared.changed.notify_all();
     }
 
     /// Keeps appends in the queue until [`MemoryStore::release`].
@@ -185,6 +193,9 @@ impl Store for MemoryStore {
         _: PartitionSettings,
     ) -> Result<(), StoreError> {
         let mut state = self.shared.state.lock();
+        while state.making_held {
+            self.shared.changed.wait(&mut state);
+        }
         if state.is_full {
             return Err(StoreError::Full);
         }

@@ -133,6 +133,7 @@ async fn a_leader_that_is_gone_is_an_error_that_can_be_tried_again() {
     let refused = pair.say(&["a"]).await.unwrap_err();
     assert_eq!(refused.code(), "leader_unavailable");
     assert_eq!(refused.fault(), broker::Fault::Busy);
+    assert_eq!(pair.here().counters().publishes_failed, 1);
     pair.hub.cut(NodeId(1), false);
     pair.say(&["b"]).await.unwrap();
     assert_eq!(pair.written().await, ["b"]);

@@ -7,7 +7,7 @@ use model::{Mode, NodeId, PartitionId, PartitionIndex, TopicId, TopicName};
 use seglog::Store;
 
 use crate::cluster::{ClusterNode, Hub};
-use crate::node::{eventually, record, topic};
+use crate::node::{eventually, record, texts, topic};
 
 pub(crate) fn new_topic(name: &str, partitions: u32) -> NewTopic {
     NewTopic {
@@ -222,6 +222,25 @@ async fn a_node_without_room_makes_its_part_once_it_has_some() {
     while publish().await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+/// What a node leads already it answers for, however long it takes to make what it is to lead next.
+#[tokio::test]
+async fn a_topic_that_takes_long_to_make_holds_up_no_other() {
+    let (_hub, nodes) = Hub::of(2).await;
+    let [old, new] = ["old", "new"].map(|name| new_topic(name, 4));
+    let made = nodes[0].broker.create_topic(old).await.unwrap();
+    knows(&nodes[1], &topic("old")).await;
+    let theirs = made.partitions.iter().find(|p| p.leader == Some(NodeId(1)));
+    let theirs = theirs.unwrap().index;
+    nodes[1].store.hold_making(true);
+    nodes[0].broker.create_topic(new).await.unwrap();
+    let begun = Instant::now();
+    say(&nodes[0].broker, "old", theirs, "x").await.unwrap();
+    assert_eq!(texts(&read_all(&nodes[0].broker, "old").await), ["x"]);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    nodes[1].store.hold_making(false);
+    knows(&nodes[1], &topic("new")).await;
 }
 
 pub(crate) async fn say(

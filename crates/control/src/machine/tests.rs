@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use openraft::Membership;
+use openraft::vote::RaftLeaderId;
 
 use super::*;
 use crate::engine::{LeaderId, StoredMembership};

@@ -5,7 +5,10 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails here"
 )]
-#![expect(clippy::print_stderr, reason = "figures, for whoever asks the test runner to show them")]
+#![expect(
+    clippy::print_stderr,
+    reason = "figures, for whoever asks the test runner to show them"
+)]
 
 mod cluster;
 mod connections;

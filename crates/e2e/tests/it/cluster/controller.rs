@@ -42,7 +42,10 @@ async fn killed(cluster: &mut Cluster, victim: usize) {
     cluster.node(victim).kill().unwrap();
     let died = Instant::now();
     another_leads(cluster, victim).await;
-    eprintln!("a controller {:?} after the death of the last", died.elapsed());
+    eprintln!(
+        "a controller {:?} after the death of the last",
+        died.elapsed()
+    );
     make_topic(cluster.any().unwrap(), "between", 5).await;
     eprintln!("a topic {:?} after it", died.elapsed());
     cluster.agreed(DEADLINE).await.unwrap();

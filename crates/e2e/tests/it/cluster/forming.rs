@@ -108,7 +108,11 @@ async fn with_certificates() {
     })
     .await;
     let status = cluster.any().unwrap().status().await.unwrap();
-    assert_eq!(status["nodes"].as_array().map(Vec::len), Some(3), "{status}");
+    assert_eq!(
+        status["nodes"].as_array().map(Vec::len),
+        Some(3),
+        "{status}"
+    );
 }
 
 fn discovery(cluster: &Cluster, address: &str) -> Process {
@@ -125,7 +129,12 @@ async fn known(url: &str) -> Option<usize> {
     let answer = client.build().unwrap().get(format!("{url}/brokers")).send();
     let map: Value = answer.await.ok()?.json().await.ok()?;
     let brokers = map["brokers"].as_array()?;
-    Some(brokers.iter().filter(|broker| broker["id"].is_u64()).count())
+    Some(
+        brokers
+            .iter()
+            .filter(|broker| broker["id"].is_u64())
+            .count(),
+    )
 }
 
 /// The id that each node was given.

@@ -132,7 +132,7 @@ async fn refused_at(data: &Path, options: &[&str]) -> String {
 async fn start_again(cluster: &mut Cluster, id: usize) {
     cluster.node(id).start().unwrap();
     cluster.node(id).ready().await.unwrap();
-    cluster.agreed(DEADLINE).await.unwrap();
+    cluster.settled().await.unwrap();
 }
 
 async fn fenced(cluster: &Cluster, id: usize) {

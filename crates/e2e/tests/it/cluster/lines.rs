@@ -23,7 +23,10 @@ async fn a_real_text_survives_the_death_of_nodes() {
     let servers = cluster.servers();
     hark_done(&servers, &["topic", "create", TOPIC, "--partitions", "12"]);
     let leaders = leaders(cluster.node(0), TOPIC).await;
-    assert!(VICTIMS.iter().all(|victim| leaders.contains(victim)), "{leaders:?}");
+    assert!(
+        VICTIMS.iter().all(|victim| leaders.contains(victim)),
+        "{leaders:?}"
+    );
 
     let (group, events) = (Seen::default(), Seen::default());
     let subscribers = subscribe(&cluster, &group, &events);
@@ -32,7 +35,10 @@ async fn a_real_text_survives_the_death_of_nodes() {
         let part = LINES * (turn + 1) / (VICTIMS.len() + 1);
         let before = events.len();
         allow.send(part).unwrap();
-        until("more is published", DEADLINE, async || events.len() > before).await;
+        until("more is published", DEADLINE, async || {
+            events.len() > before
+        })
+        .await;
         cluster.node(victim).kill().unwrap();
         allow.send(part + 1000).unwrap();
         cluster.node(victim).start().unwrap();
@@ -46,6 +52,7 @@ async fn a_real_text_survives_the_death_of_nodes() {
     let ended = ended.await.unwrap().unwrap();
     let complaints = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{complaints}");
+    assert!(complaints.contains("trying again"), "no death was noticed");
     for member in &cluster.members {
         let topic = member.get(&format!("/admin/topics/{TOPIC}")).await.unwrap();
         assert_eq!(published(&topic), LINES as u64, "{topic}");
@@ -81,5 +88,7 @@ fn subscribe(
 /// How many lines the topic holds.
 fn published(topic: &Value) -> u64 {
     let partitions = topic["partitions"].as_array().unwrap().iter();
-    partitions.map(|partition| partition["end"].as_u64().unwrap()).sum()
+    partitions
+        .map(|partition| partition["end"].as_u64().unwrap())
+        .sum()
 }

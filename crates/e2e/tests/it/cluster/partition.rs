@@ -31,10 +31,14 @@ async fn the_majority_decides_and_the_rest_follows_when_it_is_back() {
     each_cut(|from, to| net.cut(from, to).unwrap());
     let cut = Instant::now();
     let majority: BTreeSet<usize> = (0..3).collect();
-    until("the majority has a controller of its own", DEADLINE, async || {
-        let agreed = cluster.agreed_among(&majority, DEADLINE).await;
-        majority.contains(&agreed.unwrap())
-    })
+    until(
+        "the majority has a controller of its own",
+        DEADLINE,
+        async || {
+            let agreed = cluster.agreed_among(&majority, DEADLINE).await;
+            majority.contains(&agreed.unwrap())
+        },
+    )
     .await;
     eprintln!("the majority agrees {:?} after the cut", cut.elapsed());
     make_topic(cluster.node(0), "majority", 5).await;

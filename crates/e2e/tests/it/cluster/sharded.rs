@@ -43,7 +43,9 @@ async fn every_node_answers_for_every_partition() {
         assert_eq!(from_events(member).await, all(), "by server-sent events");
         let topic = member.get(&format!("/admin/topics/{TOPIC}")).await.unwrap();
         let ends = topic["partitions"].as_array().unwrap().iter();
-        let ends: u64 = ends.map(|partition| partition["end"].as_u64().unwrap()).sum();
+        let ends: u64 = ends
+            .map(|partition| partition["end"].as_u64().unwrap())
+            .sum();
         assert_eq!(ends, MESSAGES, "{topic}");
     }
     one_group_through_all(&mut cluster).await;
@@ -66,10 +68,14 @@ async fn one_group_through_all(cluster: &mut Cluster) {
     .await;
     for id in 0..3 {
         let member = cluster.node(id);
-        until("the group's progress is seen everywhere", DEADLINE, async || {
-            let group = member.get("/admin/groups/billing").await;
-            group.is_ok_and(|group| lag(&group) == Some(0))
-        })
+        until(
+            "the group's progress is seen everywhere",
+            DEADLINE,
+            async || {
+                let group = member.get("/admin/groups/billing").await;
+                group.is_ok_and(|group| lag(&group) == Some(0))
+            },
+        )
         .await;
         let groups = member.get("/admin/groups").await.unwrap();
         assert!(groups.to_string().contains("billing"), "{groups}");
@@ -129,5 +135,8 @@ async fn from_events(member: &Member) -> BTreeSet<String> {
     until("all events", DEADLINE, async || seen.len() >= all().len()).await;
     events.abort();
     let positions: BTreeMap<_, _> = seen.positions();
-    positions.into_values().map(|(_, message)| message).collect()
+    positions
+        .into_values()
+        .map(|(_, message)| message)
+        .collect()
 }

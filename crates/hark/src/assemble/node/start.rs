@@ -124,7 +124,7 @@ impl Wires {
     /// control.
     fn seams(&self) -> Seams {
         Seams {
-            network: Arc::new(self.links.clone()),
+            network: Arc::new(self.links.loose()),
             liveness: Arc::new(GossipLiveness(self.gossip.clone())),
             clock: Arc::new(self.senses),
             entropy: Arc::new(self.senses),

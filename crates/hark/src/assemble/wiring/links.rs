@@ -246,13 +246,3 @@ fn nowhere(to: NodeId) -> CallError {
         reason: "its address is not known".to_owned(),
     }
 }
-impl Network for Links {
-    fn call(
-        &self,
-        to: RaftId,
-        request: Bytes,
-        deadline: Duration,
-    ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
-        Network::call(&self.loose(), to, request, deadline)
-    }
-}

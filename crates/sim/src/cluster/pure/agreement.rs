@@ -132,7 +132,8 @@ impl World {
         process.applied = self.agreement.log.len();
         let disk = &mut self.machines[process.machine].disk;
         disk.holds = process.applied;
-        disk.lacks &= process.serves.is_none();
+        let node = self.ledger.catalog().node_of_storage(disk.storage);
+        disk.lacks &= node.is_some_and(|node| node.boot != process.boot);
         if news {
             self.spread_roster(id);
         }
