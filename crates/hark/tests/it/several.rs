@@ -115,14 +115,14 @@ fn servers_are_named_one_by_one_or_together_and_a_dead_one_is_passed_over() {
     }
 }
 
-/// Waits until every node sees all of them alive under one controller.
+/// Waits until every node sees all of them alive and voting, under one controller.
 fn until_formed(nodes: &[Node]) {
-    eventually("all see all alive", PATIENCE, || {
+    eventually("all see all alive and voting", PATIENCE, || {
         nodes.iter().all(|node| {
             let cluster = node.json(&["node", "list"]);
             let seen = cluster["nodes"].as_array().unwrap();
-            let alive = seen.iter().filter(|node| node["liveness"] == "alive");
-            !cluster["controller"].is_null() && alive.count() == nodes.len()
+            let whole = |node: &&Value| node["liveness"] == "alive" && node["role"] == "voter";
+            !cluster["controller"].is_null() && seen.iter().filter(whole).count() == nodes.len()
         })
     });
 }

@@ -99,9 +99,6 @@ impl World {
     fn g1_all_see_what_is(&self, serving: &BTreeMap<NodeId, Process>) -> Result<(), Violation> {
         for node in self.ledger.catalog().nodes() {
             let is_up = serving.contains_key(&node.id);
-            ensure(node.fenced != is_up, G1, || {
-                format!("up: {is_up}, and {node:?}")
-            })?;
             for by in serving.values() {
                 let rows = self.gossips.rows(*by);
                 let row = rows.iter().find(|row| row.id == node.id);
@@ -114,6 +111,9 @@ impl World {
                     format!("process {by} sees {row:?} of {node:?}")
                 })?;
             }
+            ensure(node.fenced != is_up, G1, || {
+                format!("up: {is_up}, and {node:?}")
+            })?;
         }
         Ok(())
     }
