@@ -98,8 +98,9 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // With a namespace goes its end of the link, and with that the other end.
+        // The links first: the kernel takes its time over what is in a namespace.
         for n in 0..self.nodes {
+            drop(ip(&format!("link del {}v{n}", self.name)));
             drop(ip(&format!("netns del {}", self.namespace(n))));
         }
         drop(ip(&format!("link del {}b", self.name)));

@@ -197,7 +197,8 @@ impl Swim {
         Some(silent.node)
     }
 
-    /// Forgets everything that was concluded, and comes back under a new name.
+    /// Forgets everything that was concluded, and comes back under a new name. Who is not concluded to be
+    /// down stays in sight: it may have died meanwhile, and nobody else need know of it.
     pub(super) fn begin_anew(&mut self, now: Instant, heard: MemberId) {
         let renewed = foca::Identity::renew(&self.me).unwrap_or(self.me);
         let config = self.profile.config(self.roster.len() + 1);
@@ -209,6 +210,13 @@ impl Swim {
             ..Doubt::default()
         };
         self.absorb(now);
+        let rows = self.rows.values();
+        let in_sight = rows.filter(|row| row.state != State::Down);
+        let claims = in_sight.map(|row| Member::new(row.id, row.counter, row.state));
+        let claims: Vec<_> = claims.collect();
+        self.drive(now, |engine, effects| {
+            engine.apply_many(claims.into_iter(), false, effects)
+        });
         self.announce(now, heard);
     }
 }

@@ -208,6 +208,24 @@ fn a_moment_of_deafness_takes_nobody_down() {
     }
 }
 
+/// Whoever was cut off begins anew when it hears again, and so may all that are left. Nobody may be forgotten.
+#[test]
+fn a_node_that_dies_while_all_are_cut_off_is_down_to_all() {
+    for seed in 0..60 {
+        let mut net = formed(3, seed);
+        net.partition(&[&[0], &[1], &[2]]);
+        net.kill(2);
+        net.run(Duration::from_millis(2_000 + 100 * seed));
+        net.heal();
+        let took = net.run_until("down", secs(60), |net| {
+            net.all_see(NodeId(2), Liveness::Down)
+        });
+        assert!(took < secs(20), "seed {seed}: {took:?}");
+        net.run(secs(20));
+        assert!(net.all_see_all());
+    }
+}
+
 #[test]
 fn a_deaf_node_takes_nobody_down() {
     for seed in SEEDS {

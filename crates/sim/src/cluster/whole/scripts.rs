@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog::Command;
 use control::{Control, Role};
 
 use super::super::check::{B2, V2};
@@ -64,7 +65,7 @@ pub const SCRIPTS: &[Script] = &[
 ];
 
 impl Script {
-    /// The nodes form a cluster, the links break, somebody else leads in time and then for good; the links
+    /// The nodes form a cluster, answers get lost, the links break, somebody else leads in time and then for good; the links
     /// are whole again, and everything is in order.
     pub(super) async fn play(&self, world: &World) -> Result<(), Violation> {
         for machine in 0..self.nodes {
@@ -74,20 +75,37 @@ impl Script {
         world.pass(Duration::from_secs(8)).await?;
         let leader = world.lock().leading_machine();
         let leader = leader.ok_or_else(|| Violation::new(V2, "nobody leads"))?;
+        let others: Vec<Machine> = (0..self.nodes).filter(|it| *it != leader).collect();
+        for other in &others {
+            world.ask_again(leader, *other).await?;
+        }
         {
             let mut state = world.lock();
             state.note(format_args!("{}: {leader}", self.name));
             (self.break_links)(&mut state, leader);
         }
-        let others: Vec<Machine> = (0..self.nodes)
-            .filter(|machine| *machine != leader)
-            .collect();
         world.replaced(leader, &others).await?;
         world.settle_all().await
     }
 }
 
 impl World {
+    /// A command whose answer is lost on its way back, so that it is asked again: E6 and M1 tell whether it
+    /// takes effect twice.
+    async fn ask_again(&self, leader: Machine, other: Machine) -> Result<(), Violation> {
+        let asker = self.lock().serving_on(&[other]).first().cloned();
+        if let Some((process, control)) = asker {
+            self.lock().links.cut(leader, other);
+            let command = Command::TakeProducerIds { count: 1 };
+            let world = self.clone();
+            let asking = async move { world.ask(process, &control, command).await };
+            drop(self.spawn(process, asking));
+        }
+        self.pass(Duration::from_millis(700)).await?;
+        self.lock().links.heal();
+        self.pass(Duration::from_secs(3)).await
+    }
+
     /// B2.
     async fn replaced(&self, old: Machine, others: &[Machine]) -> Result<(), Violation> {
         self.pass(REPLACED).await?;

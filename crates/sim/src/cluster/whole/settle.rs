@@ -16,8 +16,10 @@ use crate::check::ensure;
 
 /// Until a proposal must succeed, and one controller be known to all.
 const AVAILABLE: Duration = Duration::from_secs(10);
+/// From then on leaders change by transfer only.
+const CALM_BEGINS: Duration = Duration::from_secs(15);
 /// Detection, fencing and voters one by one; then twice what a transfer waits for.
-const CALM: Duration = Duration::from_secs(130);
+const CALM: Duration = Duration::from_secs(115);
 /// Without any change at the end.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -40,11 +42,19 @@ impl World {
             self.revive(*machine);
         }
         self.check_available(&machines).await?;
+        self.pass(CALM_BEGINS).await?;
+        let (begins, _) = self.lock().leadership();
+        let handed_over = self.lock().watch.transfers();
         self.pass(CALM).await?;
         let before = self.lock().leadership();
         self.pass(QUIET).await?;
         let state = self.lock();
         state.check_end()?;
+        let elections = state.watch.terms() - begins;
+        let transfers = state.watch.transfers() - handed_over;
+        ensure(elections <= transfers, V2, || {
+            format!("{elections} new leaders, and leadership was handed over {transfers} times")
+        })?;
         let after = state.leadership();
         ensure(before == after, V2, || {
             format!("leaders come and go: {before:?}, {after:?}")
@@ -151,7 +161,7 @@ impl State {
         self.note(format_args!("well: {core:?}"));
     }
 
-    fn serving_on(&self, machines: &[Machine]) -> Vec<(Process, Control)> {
+    pub(super) fn serving_on(&self, machines: &[Machine]) -> Vec<(Process, Control)> {
         let on = |id: &Process| {
             self.machine_of(*id)
                 .is_some_and(|it| machines.contains(&it))
