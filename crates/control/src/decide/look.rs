@@ -200,11 +200,11 @@ impl Look<'_> {
             return Belief::Alive(seen_for);
         }
         match self.facts.members.get(&node.id) {
-            Some(is) if is.alive => Belief::Alive(self.since(is.since)),
+            // What was believed of an earlier start says nothing of this one.
+            Some(is) if is.alive => Belief::Alive(self.since(is.since).min(seen_for)),
             // Membership is mistaken about a node that answers, and about all when only its own
             // messages are lost.
             _ if self.answers(node.raft_id) => Belief::Alive(Duration::ZERO),
-            // What was believed of an earlier start says nothing of this one.
             Some(is) => Belief::Down(self.since(is.since).min(seen_for)),
             None => match seen_for.checked_sub(self.timings.unknown_after) {
                 Some(over) => Belief::Down(over.saturating_add(self.timings.fence_after)),

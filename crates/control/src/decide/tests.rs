@@ -327,6 +327,15 @@ fn leadership_goes_to_the_highest_after_it_was_steady() {
         30s: -, transfer 3
     "#]]
     .assert_eq(&back.watch(30));
+    // The highest was started anew before membership has noticed: the same.
+    let mut anew = Scene::new(3, 3, 1);
+    anew.watch(10);
+    anew.node(3).incarnation = Incarnation(2);
+    expect![[r#"
+        0ns: -
+        30s: -, transfer 3
+    "#]]
+    .assert_eq(&anew.watch(30));
     // One that lacks the last entry is not asked.
     let mut behind = Scene::new(3, 3, 1);
     behind.leading().matched.insert(RaftId(3), 99);

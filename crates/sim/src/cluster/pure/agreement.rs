@@ -298,7 +298,7 @@ impl World {
         Ok(())
     }
 
-    /// B1.
+    /// B1. Nobody can know of a start that was not registered yet.
     fn transfer(&mut self, leader: Process, to: RaftId) -> Result<(), Violation> {
         let early = self
             .agreement
@@ -315,8 +315,9 @@ impl World {
             .find(|id| self.raft_id(*id) == Some(to));
         let steady = target
             .and_then(|id| self.processes.get(&id))
-            .is_some_and(|process| {
-                leaves || self.now.since(process.started) >= self.timings.steady
+            .is_none_or(|process| {
+                let age = self.now.since(process.started);
+                leaves || process.serves.is_none() || age >= self.timings.steady
             });
         ensure(steady && self.agreement.voters.contains(&to), B1, || {
             format!("handed over to {to:?}, who is not steady")
