@@ -51,7 +51,7 @@ const BINARY: &str = "sim-mutant";
 /// in the workspace, and would take a planted bug, being newer, for the build of the real one.
 const FOLDER: &str = "planted";
 /// A mutant may hang instead of failing; that counts as not caught.
-const RUN_LIMIT: Duration = Duration::from_secs(120);
+const RUN_LIMIT: Duration = Duration::from_secs(400);
 
 /// All mutants, or those whose names are given.
 pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {

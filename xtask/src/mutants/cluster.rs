@@ -154,15 +154,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         why: "a new topic that nobody can write to",
     },
     Mutant {
-        name: "two-processes-of-one-node-live-on",
-        file: "peer/src/membership/swim/incoming.rs",
-        find: "self.ended = true; self.outputs.clear(); \
-               self.outputs.push_back(Output::Fenced { by });",
-        replace: "let _ = by;",
-        caught_by: &["M3", "G1"],
-        why: "the one that was replaced never hears of it",
-    },
-    Mutant {
         name: "later-start-does-not-win",
         file: "peer/src/membership/identity.rs",
         find: "self > adversary",
