@@ -85,9 +85,6 @@ impl Inner {
         partitions: &[PartitionIndex],
         start: &Start,
     ) -> Result<Vec<(PartitionIndex, Offset)>, FetchError> {
-        if let Start::Cursor(cursor) = start {
-            check_cursor(topic, cursor)?;
-        }
         let found = Box::pin(self.positions_anywhere(topic, partitions, start)).await?;
         known_positions(found, start)
     }
@@ -99,9 +96,6 @@ impl Inner {
         partitions: &[PartitionIndex],
         start: &Start,
     ) -> Result<Vec<(PartitionIndex, Offset)>, FetchError> {
-        if let Start::Cursor(cursor) = start {
-            check_cursor(topic, cursor)?;
-        }
         let found = Box::pin(self.positions_anywhere(topic, partitions, start)).await?;
         let sure = |(index, at): (_, Position)| Ok((index, at?));
         let positions = found.into_iter().map(sure);
@@ -117,6 +111,9 @@ impl Inner {
         partitions: &[PartitionIndex],
         start: &Start,
     ) -> Result<BTreeMap<PartitionIndex, Position>, FetchError> {
+        if let Start::Cursor(cursor) = start {
+            check_cursor(topic, cursor)?;
+        }
         let mut found = BTreeMap::new();
         let (mut here, mut afar) = (Vec::new(), Vec::new());
         for index in partitions {
