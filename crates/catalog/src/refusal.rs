@@ -28,7 +28,8 @@ pub enum Refusal {
     IdTaken(NodeId, String),
     /// The id belongs to another disk.
     #[error(
-        "node id {id} belongs to the data directory {registered}, and this one is {given}; start it with its own directory, or, if that is lost, run `hark node replace {id}` first"
+        "node id {id} belongs to the data directory {registered}, and this one is {given}; start it with its own directory, or, if that is lost, run `hark node replace {}` first",
+        .id.argument()
     )]
     OtherDisk {
         /// The id.
@@ -48,7 +49,8 @@ pub enum Refusal {
     },
     /// The directory is a copy, or was restored from a backup: its original has been started since.
     #[error(
-        "the data directory of node {0} is an old copy: the node has run elsewhere since; use the newer directory, or empty this one and run `hark node replace {0}`"
+        "the data directory of node {0} is an old copy: the node has run elsewhere since; use the newer directory, or empty this one and run `hark node replace {arg}`",
+        arg = .0.argument()
     )]
     OldCopy(NodeId),
     /// The same directory is in use by a live process.
@@ -63,7 +65,8 @@ pub enum Refusal {
     Removed(NodeId),
     /// The data directory was given up: another one takes its place.
     #[error(
-        "this data directory of node {0} was given up with `hark node replace {0}`; start the node with an empty one"
+        "this data directory of node {0} was given up with `hark node replace {arg}`; start the node with an empty one",
+        arg = .0.argument()
     )]
     DiskForgotten(NodeId),
     /// The node is up.

@@ -20,7 +20,7 @@ mod time;
 mod topic;
 
 pub use identity::{BootId, ClusterId, IdentityError, StorageId, TopicId, TopicIdError};
-pub use node::{Corner, Incarnation, NodeId, NodeIdError, Site, SiteError, Slot};
+pub use node::{Argument, Corner, Incarnation, NodeId, NodeIdError, Site, SiteError, Slot};
 pub use offset::{LeaderEpoch, Offset};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
 pub use record::{Header, Record};

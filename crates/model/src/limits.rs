@@ -141,6 +141,13 @@ pub const PEER_APPEND_BYTES_PER_NODE_MAX: usize = 16 * MIB;
 pub const PEER_FETCH_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Largest answer of one broker to another.
 pub const PEER_ANSWER_BYTES_MAX: usize = 60 * MIB;
+/// Most bytes of answers to the brokers of other nodes that are being read, or wait to be sent; whoever
+/// would answer with more waits.
+pub const PEER_ANSWER_BYTES_IN_FLIGHT_MAX: usize = 128 * MIB;
+/// The same, for those to one other node.
+pub const PEER_ANSWER_BYTES_PER_NODE_MAX: usize = 32 * MIB;
+/// Answers up to this size are not counted: the number of calls bounds them.
+pub const PEER_ANSWER_BYTES_FREE: usize = 4 * KIB;
 /// Partitions of the internal topic that says who coordinates which group.
 pub const GROUPS_PARTITIONS: u32 = 32;
 
@@ -196,6 +203,18 @@ pub const CATALOG_BYTES_MAX: usize = 128 * MIB;
 
 /// Most nodes that vote.
 pub const VOTERS_MAX: usize = 5;
+/// How many of so many nodes vote: the largest odd number, for of an even one no more may be lost.
+#[must_use]
+pub const fn voters_among(nodes: usize) -> usize {
+    let most = if nodes < VOTERS_MAX {
+        nodes
+    } else {
+        VOTERS_MAX
+    };
+    most.saturating_sub(1 - most % 2)
+}
+const _: () = assert!(voters_among(0) == 0 && voters_among(1) == 1 && voters_among(2) == 1);
+const _: () = assert!(voters_among(4) == 3 && voters_among(5) == 5 && voters_among(300) == 5);
 /// Answers to the last commands that are remembered, so that one proposed again happens once.
 pub const PROPOSALS_REMEMBERED_MAX: usize = 1024;
 /// The same in bytes.
@@ -215,18 +234,27 @@ pub const TERM_AHEAD_MAX: u64 = 1 << 32;
 pub const PEER_FRAME_BYTES_MAX: usize = 64 * MIB;
 /// Most calls that wait for their answers on one connection; more stand in line.
 pub const PEER_CALLS_IN_FLIGHT_MAX: usize = 16_384;
-/// Most bytes of requests that one connection has sent, or is about to, and that are not answered.
+/// Most bytes of requests on one connection that are not answered, at either end of it.
 pub const PEER_REQUEST_BYTES_PER_CONNECTION_MAX: usize = PEER_FRAME_BYTES_MAX;
 /// Most bytes of requests, received from all nodes on one lane, that are not answered.
 pub const PEER_REQUEST_BYTES_MAX: usize = 4 * PEER_FRAME_BYTES_MAX;
-/// Bytes of answers that stand in line on one connection; no more requests are read while there are more.
+/// Largest frame from a process that has no id yet.
+pub const PEER_GUEST_FRAME_BYTES_MAX: usize = 64 * KIB;
+/// Bytes that stand in line on one connection; while there are more, no further request is read.
 pub const PEER_ANSWER_BYTES_QUEUED_MAX: usize = PEER_FRAME_BYTES_MAX;
+/// Bytes that stand in line on one connection; while there are more, only small answers find a place, and
+/// others are dropped.
+pub const PEER_ANSWER_BYTES_KEPT_MAX: usize = 2 * PEER_FRAME_BYTES_MAX;
 /// Most connections from other nodes at once.
 pub const PEER_CONNECTIONS_MAX: usize = 4_096;
 /// Most of them that have not yet shown who they are.
 pub const PEER_HANDSHAKES_MAX: usize = 256;
+/// Most of those from one address that no node was met at yet.
+pub const PEER_HANDSHAKES_PER_ADDRESS_MAX: usize = 64;
 /// Time that they have to do so.
-pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const PEER_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most addresses that nodes were met at, and that are remembered.
+pub const PEER_ADDRESSES_KNOWN_MAX: usize = 1_024;
 /// Most bytes that are read from somebody before that, those of TLS included.
 pub const PEER_HANDSHAKE_BYTES_MAX: usize = 64 * KIB;
 /// Largest message of the handshake after its header.

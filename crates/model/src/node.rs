@@ -15,6 +15,12 @@ impl NodeId {
     pub const fn corner(self, width: usize) -> Corner {
         Corner { id: self, width }
     }
+
+    /// The number as it is typed: what is shown parses to the same id again. `100` does not, which is four.
+    #[must_use]
+    pub const fn argument(self) -> Argument {
+        Argument(self)
+    }
 }
 
 /// The number in decimal.
@@ -34,6 +40,24 @@ pub struct Corner {
 impl fmt::Display for Corner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:0width$b}", self.id.0, width = self.width)
+    }
+}
+
+/// A node's number as it is typed, as [`NodeId::argument`] gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Argument(NodeId);
+
+/// In decimal, after `0d` if the digits alone would be read as binary.
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.0;
+        let mut is_binary = rest >= 100;
+        while rest > 0 {
+            is_binary &= rest % 10 <= 1;
+            rest /= 10;
+        }
+        let prefix = if is_binary { "0d" } else { "" };
+        write!(f, "{prefix}{}", self.0)
     }
 }
 
@@ -187,6 +211,16 @@ mod tests {
         }
         assert_eq!(NodeId(3).corner(4).to_string(), "0011");
         assert_eq!(NodeId(9).corner(2).to_string(), "1001");
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_read_as_the_same_id() {
+        for id in (0..=u16::MAX).map(NodeId) {
+            assert_eq!(id.argument().to_string().parse(), Ok(id));
+        }
+        let typed = [0, 1, 11, 99, 100, 101, 112, 1111, 2111].map(|id| NodeId(id).argument().to_string());
+        let expected = ["0", "1", "11", "99", "0d100", "0d101", "112", "0d1111", "2111"];
+        assert_eq!(typed, expected);
     }
 
     #[test]

@@ -6,22 +6,32 @@
 //!   partition, a hash of both, and the home is the node of the highest affinity that is not full. A node
 //!   is full when it has its share of all homes, rounded up; within one topic too, so that a topic is
 //!   spread evenly whatever else there is. Where all are full, the one with the least.
-//! - The followers are the next nodes from the home by distance and then by XOR, in racks that hold no
-//!   copy yet as long as there are any, and among those the nodes that are not full with copies.
+//! - Every node has a share of the copies, of one topic and of all: the same for all nodes, except where
+//!   racks forbid it. Copies of a partition lie in as many racks as can be.
+//! - The followers are near the home, of those equally near the nodes of the highest affinity, within
+//!   their share and in a rack without a copy. Where there is none, a node that could be one hands on a
+//!   copy of another partition: that is how shares become exact.
+//!
+//! The home comes before the followers, so that a topic of one copy each is placed by the first rule alone.
 //!
 //! All of it is integers and has one answer: every node that replays a log places alike. So the rules
 //! above must not change for what a log may hold.
 
-mod choose;
+mod chain;
+mod fill;
+mod home;
+mod layout;
 mod plan;
 mod share;
+mod span;
 
 use alloc::vec::Vec;
 
 use model::{NodeId, PartitionId};
 
 use crate::hash;
-use choose::Chooser;
+use home::Homes;
+use layout::Layout;
 pub use plan::{Move, plan};
 
 /// A node on which copies can lie.
@@ -51,7 +61,8 @@ pub struct Candidate<'a> {
 /// the nodes that keep a copy, the home first. `None` when there are not enough candidates with room, or
 /// no copies are asked for.
 ///
-/// Takes about `partitions` × `copies` × candidates steps.
+/// Takes about `partitions` × `copies` × candidates steps, and a few more times as many where copies have
+/// to be handed on.
 #[must_use]
 pub fn place(
     partitions: &[PartitionId],
@@ -61,10 +72,18 @@ pub fn place(
     if copies == 0 || copies > candidates.len() {
         return None;
     }
-    let homes = partitions.len();
-    let mut chooser = Chooser::new(candidates, homes, homes.saturating_mul(copies));
-    let keys = partitions
-        .iter()
-        .map(|partition| hash::of_partition(*partition));
-    keys.map(|key| chooser.replicas(key, copies)).collect()
+    let keys: Vec<_> = partitions.iter().copied().map(hash::of_partition).collect();
+    let mut homes = Homes::new(candidates, keys.len());
+    let mut layout = Layout::new(candidates, keys.len(), copies);
+    for (partition, key) in keys.iter().enumerate() {
+        layout.add(partition, homes.next(*key)?);
+    }
+    layout.anchor();
+    layout.fill(&keys)?;
+    layout.even_out();
+    Some(
+        (0..keys.len())
+            .map(|partition| layout.ids(partition))
+            .collect(),
+    )
 }

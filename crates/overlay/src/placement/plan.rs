@@ -1,12 +1,14 @@
 //! What moves when nodes come and go.
 
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use model::{NodeId, PartitionId};
 
-use super::choose::Chooser;
+use super::home::Homes;
+use super::layout::{Layout, Spot};
 use super::{Candidate, Member};
 use crate::hash;
 
@@ -19,10 +21,12 @@ pub struct Move {
     pub replicas: Vec<NodeId>,
 }
 
-/// Plans how `members` keep `copies` of every partition in even shares, moving as few copies as can be.
-/// `present` is where they lie, the home first; nodes that are not members have lost them.
+/// Plans how `members` keep `copies` of every partition in as many racks as can be and in about even
+/// shares, moving few copies. `present` is where they lie, the home first; nodes that are not members have lost
+/// them.
 ///
-/// What lies on a member stays there unless that member has more than its share. Homes are then evened
+/// What lies on a member stays there unless that member, or one in another rack, is off its share by more
+/// than an eighth, or a member has nothing yet. Homes are then evened
 /// out among the nodes that hold a copy, which moves no data. A partition is left with fewer copies when
 /// there are fewer members, and with none when there are none.
 #[must_use]
@@ -31,144 +35,162 @@ pub fn plan(
     copies: usize,
     members: &[Member<'_>],
 ) -> Vec<Move> {
+    let mut members = members.to_vec();
+    members.sort_unstable_by_key(|member| member.id);
+    members.dedup_by_key(|member| member.id);
     let copies = copies.min(members.len());
-    let mut plan = Plan::new(present, copies, members);
-    plan.fill(copies);
-    plan.even_out_copies();
+    if copies == 0 {
+        return lost(present);
+    }
+    let mut plan = Plan::new(present, copies, &members);
+    plan.find_homes(&members);
+    // There is room without limit, and there are as many members as copies.
+    let _filled = plan.layout.fill(&plan.keys);
+    plan.spread_out();
+    plan.take_shares();
+    plan.layout.even_out();
     plan.even_out_homes();
-    let moved = plan.partitions.into_iter().zip(present);
-    moved
-        .filter(|(after, (_, before))| after.replicas != *before)
-        .map(|(after, _)| Move {
-            partition: after.id,
-            replicas: after.replicas,
-        })
-        .collect()
+    plan.moves(present)
 }
 
-struct Plan<'a> {
-    members: BTreeMap<NodeId, Member<'a>>,
-    partitions: Vec<Partition>,
+/// Nobody can keep anything.
+fn lost(present: &[(PartitionId, Vec<NodeId>)]) -> Vec<Move> {
+    let lost = present.iter().filter(|(_, replicas)| !replicas.is_empty());
+    lost.map(|(partition, _)| Move {
+        partition: *partition,
+        replicas: Vec::new(),
+    })
+    .collect()
 }
 
-struct Partition {
-    id: PartitionId,
-    key: u64,
-    replicas: Vec<NodeId>,
+struct Plan {
+    layout: Layout,
+    /// Of each partition.
+    keys: Vec<u64>,
 }
 
-impl<'a> Plan<'a> {
+impl Plan {
     /// What is left of the present.
-    fn new(present: &[(PartitionId, Vec<NodeId>)], copies: usize, members: &[Member<'a>]) -> Self {
-        let members: BTreeMap<_, _> = members.iter().map(|member| (member.id, *member)).collect();
-        let left = |replicas: &[NodeId]| {
-            let left = replicas.iter().copied();
-            left.filter(|id| members.contains_key(id))
-                .take(copies)
-                .collect()
-        };
-        let partitions = present.iter().map(|(id, replicas)| Partition {
-            id: *id,
-            key: hash::of_partition(*id),
-            replicas: left(replicas),
-        });
+    fn new(present: &[(PartitionId, Vec<NodeId>)], copies: usize, members: &[Member<'_>]) -> Self {
+        let candidates: Vec<_> = members.iter().map(|member| idle(*member)).collect();
+        let places: BTreeMap<_, _> = members.iter().map(|member| member.id).zip(0..).collect();
+        let mut layout = Layout::new(&candidates, present.len(), copies);
+        for (partition, (_, replicas)) in present.iter().enumerate() {
+            for node in replicas.iter().filter_map(|id| places.get(id)) {
+                let left = layout.replicas(partition);
+                if left.len() < copies && !left.contains(node) {
+                    layout.add(partition, *node);
+                }
+            }
+        }
+        layout.settle();
+        let keys = present.iter().map(|(id, _)| hash::of_partition(*id));
         Self {
-            partitions: partitions.collect(),
-            members,
+            keys: keys.collect(),
+            layout,
         }
     }
 
-    /// Gives every partition as many copies as it should have.
-    fn fill(&mut self, copies: usize) {
-        let missing: usize = self
-            .partitions
-            .iter()
-            .map(|p| copies - p.replicas.len())
-            .sum();
-        let homeless = self
-            .partitions
-            .iter()
-            .filter(|p| p.replicas.is_empty())
-            .count();
-        if missing == 0 {
-            return;
-        }
-        let mut chooser = Chooser::new(&self.candidates(), homeless, missing);
-        for partition in self.partitions.iter_mut() {
-            if copies > 0 && partition.replicas.is_empty() {
-                partition.replicas.extend(chooser.home(partition.key));
-            }
-            while partition.replicas.len() < copies {
-                match chooser.follower(&partition.replicas) {
-                    Some(follower) => partition.replicas.push(follower),
-                    None => break,
-                }
+    /// Gives a home to partitions that have lost all copies.
+    fn find_homes(&mut self, members: &[Member<'_>]) {
+        let partitions = 0..self.layout.partitions();
+        let lost = partitions.filter(|at| self.layout.replicas(*at).is_empty());
+        let lost: Vec<_> = lost.collect();
+        let leads = self.leads();
+        let candidates = members.iter().zip(leads).map(|(member, leads)| Candidate {
+            leads,
+            ..idle(*member)
+        });
+        let mut homes = Homes::new(&candidates.collect::<Vec<_>>(), lost.len());
+        for partition in lost {
+            let key = self.keys.get(partition).copied();
+            if let Some(home) = key.and_then(|key| homes.next(key)) {
+                self.layout.add(partition, home);
             }
         }
     }
 
-    /// Moves copies from the nodes that have more than their share to those that have less, the copies
-    /// first to which the receiver has the highest affinity.
-    fn even_out_copies(&mut self) {
-        let mut excess = excess(&self.counts(|p| &p.replicas));
-        let receivers: Vec<_> = excess
-            .iter()
-            .filter(|(_, n)| **n < 0)
-            .map(|(id, _)| *id)
-            .collect();
-        for receiver in receivers {
-            let mut order: Vec<_> = (0..self.partitions.len()).collect();
-            order.sort_by_cached_key(|at| {
-                Reverse(
-                    self.partitions
-                        .get(*at)
-                        .map(|p| hash::affinity(p.key, receiver)),
-                )
-            });
-            for at in order {
-                if excess.get(&receiver).is_none_or(|n| *n >= 0) {
+    /// Moves a copy to another rack where two share one and need not.
+    fn spread_out(&mut self) {
+        for partition in 0..self.layout.partitions() {
+            while self.layout.racks(partition) < self.layout.spread {
+                let Some((from, to)) = self.apart(partition) else {
                     break;
-                }
-                self.hand_over(at, receiver, &mut excess);
+                };
+                self.layout.replace(partition, from, to);
             }
         }
     }
 
-    /// Moves one copy of a partition to the receiver, if a node with too many has one and nothing is
-    /// lost by it.
-    fn hand_over(&mut self, at: usize, receiver: NodeId, excess: &mut BTreeMap<NodeId, isize>) {
-        let Some(partition) = self.partitions.get_mut(at) else {
-            return;
-        };
-        if partition.replicas.contains(&receiver) {
-            return;
+    /// A copy that shares its rack, and where it had better be: from the fullest to the emptiest.
+    fn apart(&self, partition: usize) -> Option<(usize, usize)> {
+        let layout = &self.layout;
+        let sharing = layout.replicas(partition).iter().copied().enumerate();
+        let sharing = sharing.filter(|(_, node)| layout.shares_rack(partition, *node));
+        let from = sharing.max_by_key(|(place, node)| (layout.excess(*node), *place));
+        let new = (0..layout.nodes.len()).filter(|node| layout.is_new_rack(partition, *node));
+        let to = new.min_by_key(|node| {
+            (
+                layout.excess(*node),
+                Reverse(self.affinity(partition, *node)),
+            )
+        });
+        Some((from?.1, to?))
+    }
+
+    /// Lets nodes that have much less than their share have copies of those that have more, or of those
+    /// that have theirs: the ones to which they have the highest affinity.
+    fn take_shares(&mut self) {
+        for receiver in self.layout.nodes_where(Spot::lacks_much) {
+            let mut order: Vec<_> = (0..self.layout.partitions()).collect();
+            order.sort_by_cached_key(|partition| Reverse(self.affinity(*partition, receiver)));
+            self.take(receiver, &order, |node| node.load > node.most);
+            self.take(receiver, &order, |node| node.load > node.least);
         }
-        let givers = partition.replicas.iter().copied().enumerate();
-        let with_excess = givers.filter(|(_, id)| excess.get(id).is_some_and(|n| *n > 0));
-        let giver = with_excess.max_by_key(|(place, id)| (excess.get(id).copied(), *place));
-        let Some((place, giver)) = giver else {
-            return;
-        };
-        let before = racks(&self.members, &partition.replicas);
-        let mut replicas = partition.replicas.clone();
-        replicas.splice(place..=place, [receiver]);
-        if racks(&self.members, &replicas) < before {
-            return;
+    }
+
+    fn take(&mut self, receiver: usize, order: &[usize], gives: impl Fn(&Spot) -> bool) {
+        for partition in order {
+            if !self
+                .layout
+                .nodes
+                .get(receiver)
+                .is_some_and(Spot::lacks_much)
+            {
+                break;
+            }
+            if let Some(giver) = self.giver(*partition, receiver, &gives) {
+                self.layout.replace(*partition, giver, receiver);
+            }
         }
-        partition.replicas = replicas;
-        *excess.entry(giver).or_default() -= 1;
-        *excess.entry(receiver).or_default() += 1;
+    }
+
+    /// Who would give its copy of this partition to the receiver: the fullest that can.
+    fn giver(
+        &self,
+        partition: usize,
+        receiver: usize,
+        gives: impl Fn(&Spot) -> bool,
+    ) -> Option<usize> {
+        let layout = &self.layout;
+        let replicas = layout.replicas(partition).iter().copied().enumerate();
+        let givers = replicas.filter(|(_, node)| {
+            layout.nodes.get(*node).is_some_and(&gives)
+                && layout.may_replace(partition, *node, receiver)
+        });
+        let fullest = givers.max_by_key(|(place, node)| (layout.excess(*node), *place));
+        fullest.map(|(_, giver)| giver)
     }
 
     /// Lets followers be the home where the home has at least two more than they.
     fn even_out_homes(&mut self) {
-        let mut leads = self.counts(|p| p.replicas.get(..1).unwrap_or_default());
+        let mut leads = self.leads();
         // Each exchange lowers the sum of the squares, so this ends; it is cut short where what is left
         // to gain is little.
         for _ in 0..32 {
             let mut changed = false;
-            for partition in &mut self.partitions {
-                changed |= exchange_home(&mut partition.replicas, &mut leads);
+            for partition in 0..self.layout.partitions() {
+                changed |= exchange_home(self.layout.replicas_mut(partition), &mut leads);
             }
             if !changed {
                 break;
@@ -176,68 +198,59 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn candidates(&self) -> Vec<Candidate<'a>> {
-        let leads = self.counts(|p| p.replicas.get(..1).unwrap_or_default());
-        let holds = self.counts(|p| &p.replicas);
-        let members = self.members.values().map(|member| Candidate {
-            member: *member,
-            leads: leads.get(&member.id).copied().unwrap_or_default(),
-            holds: holds.get(&member.id).copied().unwrap_or_default(),
-            room: usize::MAX,
-        });
-        members.collect()
-    }
-
-    /// How often each member is among what `of` says of the partitions.
-    fn counts(&self, of: impl Fn(&Partition) -> &[NodeId]) -> BTreeMap<NodeId, usize> {
-        let mut counts: BTreeMap<_, _> = self.members.keys().map(|id| (*id, 0)).collect();
-        for id in self.partitions.iter().flat_map(of) {
-            *counts.entry(*id).or_default() += 1;
+    /// How many partitions each node is the home of.
+    fn leads(&self) -> Vec<usize> {
+        let mut leads = vec![0; self.layout.nodes.len()];
+        for partition in 0..self.layout.partitions() {
+            let home = self.layout.replicas(partition).first();
+            if let Some(leads) = home.and_then(|home| leads.get_mut(*home)) {
+                *leads += 1;
+            }
         }
-        counts
+        leads
+    }
+
+    fn affinity(&self, partition: usize, node: usize) -> Option<u64> {
+        let key = self.keys.get(partition)?;
+        Some(hash::affinity(*key, self.layout.nodes.get(node)?.id))
+    }
+
+    fn moves(&self, present: &[(PartitionId, Vec<NodeId>)]) -> Vec<Move> {
+        let after = (0..present.len()).map(|partition| self.layout.ids(partition));
+        let pairs = present.iter().zip(after);
+        let moved = pairs.filter(|((_, before), after)| before != after);
+        moved
+            .map(|((partition, _), replicas)| Move {
+                partition: *partition,
+                replicas,
+            })
+            .collect()
     }
 }
 
-/// How many each node has above an even share. Where shares cannot be equal, those who have the most get
-/// the larger ones.
-fn excess(counts: &BTreeMap<NodeId, usize>) -> BTreeMap<NodeId, isize> {
-    let total: usize = counts.values().sum();
-    let nodes = counts.len().max(1);
-    let (share, larger) = (total / nodes, total % nodes);
-    let mut most: Vec<_> = counts.iter().map(|(id, count)| (*id, *count)).collect();
-    most.sort_unstable_by_key(|(id, count)| (Reverse(*count), *id));
-    let with_share = most.into_iter().enumerate().map(|(place, (id, count))| {
-        let share = share + usize::from(place < larger);
-        (id, count.cast_signed() - share.cast_signed())
-    });
-    with_share.collect()
+/// A member that can be given whatever is to be placed.
+const fn idle(member: Member<'_>) -> Candidate<'_> {
+    Candidate {
+        member,
+        leads: 0,
+        holds: 0,
+        room: usize::MAX,
+    }
 }
 
-/// Over how many racks these nodes are spread.
-fn racks(members: &BTreeMap<NodeId, Member<'_>>, nodes: &[NodeId]) -> usize {
-    let rack_of = |id: &NodeId| members.get(id).and_then(|member| member.rack);
-    let first = |(place, id): &(usize, &NodeId)| {
-        let rack = rack_of(id);
-        rack.is_none()
-            || nodes
-                .iter()
-                .take(*place)
-                .all(|other| rack_of(other) != rack)
-    };
-    nodes.iter().enumerate().filter(first).count()
-}
-
-fn exchange_home(replicas: &mut [NodeId], leads: &mut BTreeMap<NodeId, usize>) -> bool {
+fn exchange_home(replicas: &mut [usize], leads: &mut [usize]) -> bool {
     let Some((home, followers)) = replicas.split_first_mut() else {
         return false;
     };
-    let of = |id: &NodeId| leads.get(id).copied().unwrap_or_default();
-    let least = followers.iter_mut().min_by_key(|id| (of(id), **id));
-    let Some(least) = least.filter(|id| of(id) + 1 < of(home)) else {
+    let of = |node: usize| leads.get(node).copied().unwrap_or_default();
+    let least = followers.iter_mut().min_by_key(|node| (of(**node), **node));
+    let Some(least) = least.filter(|node| of(**node) + 1 < of(*home)) else {
         return false;
     };
-    *leads.entry(*home).or_default() -= 1;
-    *leads.entry(*least).or_default() += 1;
+    for (node, leads) in leads.iter_mut().enumerate() {
+        *leads -= usize::from(node == *home);
+        *leads += usize::from(node == *least);
+    }
     core::mem::swap(home, least);
     true
 }

@@ -36,9 +36,4 @@ impl Shares {
             self.larger = self.larger.saturating_sub(1);
         }
     }
-
-    /// What each gets.
-    pub(super) const fn each(&self) -> usize {
-        self.each
-    }
 }

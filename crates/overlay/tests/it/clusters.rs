@@ -1,6 +1,6 @@
 //! Clusters to try things on, from seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{NodeId, PartitionId, PartitionIndex, TopicId};
 use overlay::placement::{Candidate, Member, place};
@@ -45,14 +45,46 @@ impl Numbers {
     }
 }
 
-/// A node of every rack in turn.
-pub(crate) fn members<'a>(ids: &[NodeId], racks: &[&'a str]) -> Vec<Member<'a>> {
-    let rack = |place: usize| racks.get(place % racks.len().max(1)).copied();
+/// How the nodes of a cluster are spread over racks: of which the n-th is.
+pub(crate) type Racks = fn(usize) -> Option<&'static str>;
+
+pub(crate) const NO_RACKS: Racks = |_| None;
+/// Equally large.
+pub(crate) const TWO: Racks = |place| ["a", "b"].get(place % 2).copied();
+pub(crate) const THREE: Racks = |place| ["a", "b", "c"].get(place % 3).copied();
+pub(crate) const FOUR: Racks = |place| ["a", "b", "c", "d"].get(place % 4).copied();
+/// Of one, two, and all other nodes.
+pub(crate) const ONE_TWO_MANY: Racks = |place| Some(*["a", "b", "b"].get(place).unwrap_or(&"c"));
+/// Three of one, and all other nodes.
+pub(crate) const ONES_AND_MANY: Racks = |place| Some(*["a", "b", "c"].get(place).unwrap_or(&"d"));
+/// Of one, two, four, eight and all other nodes.
+pub(crate) const DOUBLING: Racks = |place| match place {
+    0 => Some("a"),
+    1..3 => Some("b"),
+    3..7 => Some("c"),
+    7..15 => Some("d"),
+    _ => Some("e"),
+};
+/// Every third node is in no rack.
+pub(crate) const SOME_IN_NONE: Racks = |place| ["a", "b"].get(place % 3).copied();
+
+pub(crate) const ALL_RACKS: [(&str, Racks); 8] = [
+    ("no racks", NO_RACKS),
+    ("two", TWO),
+    ("three", THREE),
+    ("four", FOUR),
+    ("one two many", ONE_TWO_MANY),
+    ("ones and many", ONES_AND_MANY),
+    ("doubling", DOUBLING),
+    ("some in none", SOME_IN_NONE),
+];
+
+pub(crate) fn members(ids: &[NodeId], racks: Racks) -> Vec<Member<'static>> {
     let members = ids.iter().enumerate();
     members
         .map(|(place, id)| Member {
             id: *id,
-            rack: rack(place),
+            rack: racks(place),
         })
         .collect()
 }
@@ -110,15 +142,105 @@ impl Placed {
 
 /// How far the fullest and the emptiest of these nodes are from the mean, in thousandths of it.
 pub(crate) fn imbalance(loads: &BTreeMap<NodeId, usize>, members: &[Member<'_>]) -> usize {
-    let loads: Vec<_> = members
-        .iter()
-        .map(|m| loads.get(&m.id).copied().unwrap_or_default())
+    let total: usize = members.iter().map(|m| load(loads, m)).sum();
+    let mean = total as f64 / members.len().max(1) as f64;
+    let off = members.iter().map(|m| off(load(loads, m), mean));
+    off.max().unwrap_or_default()
+}
+
+/// How far nodes are from their shares of the copies of so many partitions, in thousandths of them.
+pub(crate) fn off_shares(
+    loads: &BTreeMap<NodeId, usize>,
+    members: &[Member<'_>],
+    partitions: usize,
+    copies: usize,
+) -> usize {
+    let shares = shares(members, partitions, copies);
+    let off = members.iter().map(|m| off(load(loads, m), shares[&m.id]));
+    off.max().unwrap_or_default()
+}
+
+fn load(loads: &BTreeMap<NodeId, usize>, member: &Member<'_>) -> usize {
+    loads.get(&member.id).copied().unwrap_or_default()
+}
+
+/// What must lie on a node to be within its rounded share does not count.
+fn off(load: usize, share: f64) -> usize {
+    let off = (load as f64 - share).abs();
+    if off < 1.0 {
+        return 0;
+    }
+    (off * 1_000.0 / share.max(1.0)) as usize
+}
+
+/// What each node would have if copies could be divided, found by halving: the same for all, as far as
+/// racks allow it.
+pub(crate) fn shares(
+    members: &[Member<'_>],
+    partitions: usize,
+    copies: usize,
+) -> BTreeMap<NodeId, f64> {
+    let racks = racks(members);
+    let (partitions, copies) = (partitions as f64, copies.min(members.len()) as f64);
+    let spare = (copies - racks.len() as f64).max(0.0);
+    let lowest = if racks.len() as f64 <= copies {
+        1.0
+    } else {
+        0.0
+    };
+    let of_rack = |level: f64, nodes: f64| {
+        let highest = nodes.min(spare + 1.0);
+        (level * nodes)
+            .max(lowest * partitions)
+            .min(highest * partitions)
+    };
+    let (mut low, mut high) = (0.0, partitions);
+    for _ in 0..60 {
+        let level = (low + high) / 2.0;
+        let total: f64 = racks
+            .values()
+            .map(|ids| of_rack(level, ids.len() as f64))
+            .sum();
+        if total <= copies * partitions {
+            low = level;
+        } else {
+            high = level;
+        }
+    }
+    let nodes = racks.values().flat_map(|ids| {
+        let nodes = ids.len() as f64;
+        ids.iter().map(move |id| (*id, of_rack(low, nodes) / nodes))
+    });
+    nodes.collect()
+}
+
+/// The nodes of each rack; those in none are each in its own.
+pub(crate) fn racks<'a>(
+    members: &[Member<'a>],
+) -> BTreeMap<(Option<&'a str>, Option<NodeId>), Vec<NodeId>> {
+    let mut racks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for member in members {
+        let alone = member.rack.is_none().then_some(member.id);
+        racks
+            .entry((member.rack, alone))
+            .or_default()
+            .push(member.id);
+    }
+    racks
+}
+
+/// Every partition has its copies on different nodes, in as many racks as can be.
+pub(crate) fn assert_spread(placed: &Placed, members: &[Member<'_>], copies: usize, what: &str) {
+    let racks = racks(members);
+    let rack_of: BTreeMap<_, _> = racks
+        .values()
+        .enumerate()
+        .flat_map(|(rack, ids)| ids.iter().map(move |id| (*id, rack)))
         .collect();
-    let total: usize = loads.iter().sum();
-    // Multiplied by the number of nodes, to stay with integers.
-    let off = loads
-        .iter()
-        .map(|load| (load * loads.len()).abs_diff(total))
-        .max();
-    off.unwrap_or_default() * 1_000 / total.max(1)
+    for (_, replicas) in &placed.partitions {
+        let nodes = BTreeSet::from_iter(replicas).len();
+        let used = BTreeSet::from_iter(replicas.iter().map(|id| rack_of[id])).len();
+        assert_eq!(nodes, copies.min(members.len()), "{replicas:?}, {what}");
+        assert_eq!(used, copies.min(racks.len()), "{replicas:?}, {what}");
+    }
 }

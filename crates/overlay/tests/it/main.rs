@@ -8,5 +8,6 @@
 
 mod clusters;
 mod cube;
+mod least;
 mod movement;
 mod placing;
