@@ -1,3 +1,7 @@
+use std::sync::atomic::AtomicBool;
+
+use rustix::io::Errno;
+
 use super::*;
 
 fn disk() -> (tempfile::TempDir, RealDisk) {
@@ -33,6 +37,37 @@ fn streaming_moves_the_same_bytes() {
     assert_eq!(read, [vec![1; 9000], vec![2; 10]].concat());
     let past_the_end = file.stream_from(&mut read, 4).unwrap_err();
     assert_eq!(past_the_end.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[test]
+fn whole_pages_streamed_are_what_is_read_whatever_the_cache_held() {
+    let (_dir, disk) = disk();
+    let file = disk.create("unfinished").unwrap();
+    // More than one write takes, in parts that begin and end anywhere.
+    let bytes: Vec<u8> = (0..(5 << 20)).map(|n: u32| (n % 251) as u8).collect();
+    file.write_at(&[&vec![9; bytes.len() + 8192]], 0).unwrap();
+    disk.rename("unfinished", "f").unwrap();
+    let parts: Vec<&[u8]> = bytes.chunks(99_991).collect();
+    file.stream_at(&parts, 4096).unwrap();
+    file.write_at(&[&[7; 4096]], 8192).unwrap();
+    file.sync_data().unwrap();
+
+    let mut read = vec![0; bytes.len() + 8192];
+    disk.open("f").unwrap().read_at(&mut read, 0).unwrap();
+    let mut expected = [vec![9; 4096], bytes, vec![9; 4096]].concat();
+    expected[8192..12288].fill(7);
+    assert!(read == expected);
+}
+
+#[test]
+fn a_way_that_the_file_system_lacks_is_not_tried_again() {
+    let unknown = AtomicBool::new(false);
+    let fails = |errno: Errno| Err(errno.into());
+    assert!(file::unless_unknown(Ok(()), &unknown).unwrap());
+    file::unless_unknown(fails(Errno::IO), &unknown).unwrap_err();
+    assert!(!unknown.load(Ordering::Relaxed));
+    assert!(!file::unless_unknown(fails(Errno::INVAL), &unknown).unwrap());
+    assert!(unknown.load(Ordering::Relaxed));
 }
 
 #[test]
