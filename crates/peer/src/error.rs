@@ -8,6 +8,7 @@ use model::limits;
 use thiserror::Error;
 
 use crate::SecurityError;
+use crate::numbered::numbered;
 
 /// A call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -143,56 +144,40 @@ pub enum Side {
     Them,
 }
 
-/// Why a node is not wanted. The numbers travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum RejectionCode {
-    /// The bytes were not those of this protocol.
-    Protocol = 1,
-    /// There is no version of the protocol that both know.
-    Version = 2,
-    /// The cluster key is missing or another one.
-    Key = 3,
-    /// The certificate is missing, of another authority, or names another node.
-    Certificate = 4,
-    /// A node of another cluster.
-    OtherCluster = 5,
-    /// The process runs on an old copy of a data directory, or is not the newest of its id.
-    OldCopy = 6,
-    /// The id was removed from the cluster.
-    Removed = 7,
-    /// The id belongs to another data directory.
-    OtherDisk = 8,
-    /// Another node answered than the one that was dialled.
-    OtherNode = 9,
-    /// Not admitted for another reason, which the text has.
-    NotAdmitted = 10,
-    /// The node is stopping.
-    Closing = 11,
-    /// TLS on one side only, or addresses for which plain connections are not allowed.
-    Transport = 12,
+numbered! {
+    /// Why a node is not wanted. The numbers travel.
+    pub enum RejectionCode {
+        /// The bytes were not those of this protocol.
+        Protocol = 1,
+        /// There is no version of the protocol that both know.
+        Version = 2,
+        /// The cluster key is missing or another one.
+        Key = 3,
+        /// The certificate is missing, of another authority, or names another node.
+        Certificate = 4,
+        /// A node of another cluster.
+        OtherCluster = 5,
+        /// The process runs on an old copy of a data directory, or is not the newest of its id.
+        OldCopy = 6,
+        /// The id was removed from the cluster.
+        Removed = 7,
+        /// The id belongs to another data directory.
+        OtherDisk = 8,
+        /// Another node answered than the one that was dialled.
+        OtherNode = 9,
+        /// Not admitted for another reason, which the text has.
+        NotAdmitted = 10,
+        /// The node is stopping.
+        Closing = 11,
+        /// TLS on one side only, or addresses for which plain connections are not allowed.
+        Transport = 12,
+    }
 }
 
 impl RejectionCode {
-    const ALL: [Self; 12] = [
-        Self::Protocol,
-        Self::Version,
-        Self::Key,
-        Self::Certificate,
-        Self::OtherCluster,
-        Self::OldCopy,
-        Self::Removed,
-        Self::OtherDisk,
-        Self::OtherNode,
-        Self::NotAdmitted,
-        Self::Closing,
-        Self::Transport,
-    ];
-
     /// The code of this number; those that a later version may send read as [`Self::NotAdmitted`].
-    pub(crate) fn from_number(number: u8) -> Self {
-        let known = Self::ALL.into_iter().find(|code| *code as u8 == number);
-        known.unwrap_or(Self::NotAdmitted)
+    pub(crate) fn received(number: u8) -> Self {
+        Self::from_number(number).unwrap_or(Self::NotAdmitted)
     }
 }
 

@@ -25,7 +25,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use self::proof::Transcript;
+use self::proof::{Part, Transcript};
 use crate::error::{Rejection, RejectionCode};
 use crate::protocol::{
     Hello, MESSAGE_HEADER_BYTES, Message, MessageError, NONCE_BYTES, PROOF_BYTES, VERSION,
@@ -35,6 +35,11 @@ use crate::{Admission, ClusterKeys, Lane, security};
 
 /// How long somebody who was refused has to read why.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes in both directions.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 
 /// What one side brings to a handshake.
 #[derive(Clone, Copy)]
@@ -67,37 +72,31 @@ pub(crate) enum HandshakeError {
 }
 
 /// The part of the one who dials. With an expectation, only that node will do.
-pub(crate) async fn dial<S>(
+pub(crate) async fn dial<S: Duplex>(
     stream: &mut S,
     local: Local<'_>,
     lane: Lane,
     expected: Option<NodeId>,
-) -> Result<Met, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<Met, HandshakeError> {
     let met = greet(stream, local, lane, expected).await;
     tell(stream, met).await
 }
 
 /// The part of the one who was dialled.
-pub(crate) async fn answer<S>(stream: &mut S, local: Local<'_>) -> Result<Met, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn answer<S: Duplex>(
+    stream: &mut S,
+    local: Local<'_>,
+) -> Result<Met, HandshakeError> {
     let met = meet(stream, local).await;
     tell(stream, met).await
 }
 
-async fn greet<S>(
+async fn greet<S: Duplex>(
     stream: &mut S,
     local: Local<'_>,
     lane: Lane,
     expected: Option<NodeId>,
-) -> Result<Met, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Result<Met, HandshakeError> {
     let (we, our_hello) = local.hello(lane)?;
     stream.write_all(&our_hello).await?;
     stream.flush().await?;
@@ -108,11 +107,11 @@ where
         answerer: &their_hello,
     };
     let proof = read_proof(stream).await?;
-    transcript.check_answerer(local.keys, they.has_key, proof)?;
+    transcript.check(Part::Answerer, local.keys, they.has_key, proof)?;
     local.check_certificate(&they.claim)?;
     check_expected(expected, they.claim.id)?;
     local.admit(&we, &they.claim)?;
-    let proof = transcript.prove_dialler(local.keys)?;
+    let proof = transcript.prove(Part::Dialler, local.keys)?;
     send(stream, &Message::Proof(proof)).await?;
     match read(stream).await?.1 {
         Message::Welcome { version: VERSION } => Ok(Met {
@@ -124,10 +123,7 @@ where
     }
 }
 
-async fn meet<S>(stream: &mut S, local: Local<'_>) -> Result<Met, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn meet<S: Duplex>(stream: &mut S, local: Local<'_>) -> Result<Met, HandshakeError> {
     let (their_hello, they) = read_hello(stream).await?;
     let (we, our_hello) = local.hello(they.lane)?;
     let transcript = Transcript {
@@ -135,12 +131,12 @@ where
         dialler: &their_hello,
         answerer: &our_hello,
     };
-    let proof = transcript.prove_answerer(local.keys)?;
+    let proof = transcript.prove(Part::Answerer, local.keys)?;
     let reply = [our_hello.clone(), Message::Proof(proof).encode()].concat();
     stream.write_all(&reply).await?;
     stream.flush().await?;
     let proof = read_proof(stream).await?;
-    transcript.check_dialler(local.keys, they.has_key, proof)?;
+    transcript.check(Part::Dialler, local.keys, they.has_key, proof)?;
     local.check_certificate(&they.claim)?;
     local.admit(&we, &they.claim)?;
     send(stream, &Message::Welcome { version: VERSION }).await?;
@@ -210,20 +206,16 @@ fn check_expected(expected: Option<NodeId>, found: Option<NodeId>) -> Result<(),
     ))
 }
 
-async fn read_hello<S>(stream: &mut S) -> Result<(Bytes, Hello), HandshakeError>
-where
-    S: AsyncRead + Unpin,
-{
+async fn read_hello<S: Duplex>(stream: &mut S) -> Result<(Bytes, Hello), HandshakeError> {
     match read(stream).await? {
         (bytes, Message::Hello(hello)) => Ok((bytes, hello)),
         _ => Err(unexpected().into()),
     }
 }
 
-async fn read_proof<S>(stream: &mut S) -> Result<Option<[u8; PROOF_BYTES]>, HandshakeError>
-where
-    S: AsyncRead + Unpin,
-{
+async fn read_proof<S: Duplex>(
+    stream: &mut S,
+) -> Result<Option<[u8; PROOF_BYTES]>, HandshakeError> {
     match read(stream).await?.1 {
         Message::Proof(proof) => Ok(proof),
         _ => Err(unexpected().into()),
@@ -231,10 +223,7 @@ where
 }
 
 /// The next message and its bytes; a refusal is an error.
-async fn read<S>(stream: &mut S) -> Result<(Bytes, Message), HandshakeError>
-where
-    S: AsyncRead + Unpin,
-{
+async fn read<S: Duplex>(stream: &mut S) -> Result<(Bytes, Message), HandshakeError> {
     let header = read_header(stream).await?;
     let mut bytes = vec![0; MESSAGE_HEADER_BYTES + body_bytes(&header).map_err(malformed)?];
     let (start, body) = bytes.split_at_mut(MESSAGE_HEADER_BYTES);
@@ -246,10 +235,9 @@ where
     }
 }
 
-async fn read_header<S>(stream: &mut S) -> Result<[u8; MESSAGE_HEADER_BYTES], HandshakeError>
-where
-    S: AsyncRead + Unpin,
-{
+async fn read_header<S: Duplex>(
+    stream: &mut S,
+) -> Result<[u8; MESSAGE_HEADER_BYTES], HandshakeError> {
     let mut header = [0; MESSAGE_HEADER_BYTES];
     let mut unfilled = header.as_mut_slice();
     while !unfilled.is_empty() {
@@ -264,19 +252,16 @@ where
     Ok(header)
 }
 
-async fn send<S>(stream: &mut S, message: &Message) -> io::Result<()>
-where
-    S: AsyncWrite + Unpin,
-{
+async fn send<S: Duplex>(stream: &mut S, message: &Message) -> io::Result<()> {
     stream.write_all(&message.encode()).await?;
     stream.flush().await
 }
 
 /// Tells the other side why this one does not want it.
-async fn tell<S>(stream: &mut S, met: Result<Met, HandshakeError>) -> Result<Met, HandshakeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn tell<S: Duplex>(
+    stream: &mut S,
+    met: Result<Met, HandshakeError>,
+) -> Result<Met, HandshakeError> {
     if let Err(HandshakeError::Rejected(rejection)) = &met
         && rejection.by == crate::Side::Us
     {
@@ -293,10 +278,7 @@ where
 
 /// Closes so that what was written last is still read: a socket that is closed with bytes unread in it
 /// takes back what the other side has not read.
-pub(crate) async fn farewell<S>(stream: &mut S)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn farewell<S: Duplex>(stream: &mut S) {
     let close = async {
         stream.shutdown().await?;
         let mut rest = stream.take(limits::PEER_HANDSHAKE_BYTES_MAX as u64);

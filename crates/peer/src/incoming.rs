@@ -2,7 +2,9 @@
 
 mod calls;
 mod connection;
+mod strangers;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::connection::Connection;
+use self::strangers::{Stranger, Strangers};
 use crate::error::{Rejection, RejectionCode};
 use crate::handshake::{self, HandshakeError, Local, Met};
 use crate::peers::Shared;
+use crate::sources::Source;
 use crate::transport::{self, Transport};
 use crate::{Lane, Services};
 
@@ -28,7 +32,7 @@ pub(crate) struct Door {
     services: Arc<dyn Services>,
     closing: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
+    strangers: Strangers,
     /// For the bytes of requests, by lane, so that records never hold up the consensus.
     control_budget: Arc<Semaphore>,
     data_budget: Arc<Semaphore>,
@@ -45,7 +49,7 @@ impl Door {
             services,
             closing,
             connections: Arc::new(Semaphore::new(limits::PEER_CONNECTIONS_MAX)),
-            strangers: Arc::new(Semaphore::new(limits::PEER_HANDSHAKES_MAX)),
+            strangers: Strangers::default(),
             control_budget: Arc::new(Semaphore::new(limits::PEER_REQUEST_BYTES_MAX)),
             data_budget: Arc::new(Semaphore::new(limits::PEER_REQUEST_BYTES_MAX)),
         })
@@ -60,7 +64,7 @@ impl Door {
 }
 
 enum Event {
-    Arrived(std::io::Result<TcpStream>),
+    Arrived(std::io::Result<(TcpStream, SocketAddr)>),
     Finished,
     Closing,
 }
@@ -71,14 +75,14 @@ pub(crate) async fn listen(listener: TcpListener, door: Arc<Door>) {
     let mut connections = JoinSet::new();
     loop {
         let event = tokio::select! {
-            arrived = listener.accept() => Event::Arrived(arrived.map(|(stream, _)| stream)),
+            arrived = listener.accept() => Event::Arrived(arrived),
             Some(_) = connections.join_next() => Event::Finished,
             _ = closing.wait_for(|closing| *closing) => Event::Closing,
         };
         match event {
-            Event::Arrived(Ok(stream)) => {
-                if let Some(place) = Place::take(&door) {
-                    connections.spawn(welcome(stream, Arc::clone(&door), place));
+            Event::Arrived(Ok((stream, address))) => {
+                if let Some(place) = Place::take(&door, address) {
+                    connections.spawn(welcome(stream, address, Arc::clone(&door), place));
                 }
             }
             Event::Arrived(Err(error)) => {
@@ -96,18 +100,18 @@ pub(crate) async fn listen(listener: TcpListener, door: Arc<Door>) {
 /// A connection's place among all of them, and among those of strangers.
 struct Place {
     _connection: OwnedSemaphorePermit,
-    stranger: OwnedSemaphorePermit,
+    stranger: Stranger,
 }
 
 impl Place {
     /// None when there are too many; they are closed unheard.
-    fn take(door: &Door) -> Option<Self> {
-        let connection = Arc::clone(&door.connections).try_acquire_owned();
-        let stranger = Arc::clone(&door.strangers).try_acquire_owned();
-        let (Ok(connection), Ok(stranger)) = (connection, stranger) else {
+    fn take(door: &Door, address: SocketAddr) -> Option<Self> {
+        let Ok(connection) = Arc::clone(&door.connections).try_acquire_owned() else {
             tracing::warn!("too many connections of other nodes; one was closed");
             return None;
         };
+        let source = Source::of(address.ip());
+        let stranger = door.strangers.arrive(source, &door.shared.acquaintances)?;
         Some(Self {
             _connection: connection,
             stranger,
@@ -115,28 +119,34 @@ impl Place {
     }
 }
 
-async fn welcome(stream: TcpStream, door: Arc<Door>, place: Place) {
-    let address = stream.peer_addr().ok();
+async fn welcome(stream: TcpStream, address: SocketAddr, door: Arc<Door>, mut place: Place) {
     let mut closing = door.closing.clone();
     let met = tokio::select! {
         met = timeout(door.shared.timings.handshake, meet(stream, &door)) => met,
+        () = place.stranger.dismissed() => {
+            tracing::debug!(%address, "a connection was closed: too many without a handshake");
+            return;
+        }
         _ = closing.wait_for(|closing| *closing) => return,
     };
     let (met, transport) = match met {
         Ok(Ok(met)) => met,
         Ok(Err(error)) => {
-            tracing::info!(?address, %error, "a connection was turned away");
+            tracing::info!(%address, %error, "a connection was turned away");
             return;
         }
         Err(_) => {
-            tracing::info!(?address, "a connection was closed: no handshake in time");
+            tracing::info!(%address, "a connection was closed: no handshake in time");
             return;
         }
     };
     drop(place.stranger);
-    tracing::debug!(?address, node = ?met.they.id, "a node has connected");
+    if met.they.id.is_some() {
+        door.shared.acquaintances.add(Source::of(address.ip()));
+    }
+    tracing::debug!(%address, node = ?met.they.id, "a node has connected");
     let end = Connection::serve(&door, met, transport).await;
-    tracing::debug!(?address, %end, "a node's connection has ended");
+    tracing::debug!(%address, %end, "a node's connection has ended");
 }
 
 async fn meet(stream: TcpStream, door: &Door) -> Result<(Met, Transport), HandshakeError> {

@@ -10,12 +10,14 @@
 //! Where to start: [`Peers`] is everything that a node does with connections; [`pki`] makes what a
 //! cluster's security rests on.
 
+mod activity;
 pub mod datagram;
 mod error;
 mod handshake;
 mod incoming;
 mod key;
 pub mod membership;
+mod numbered;
 mod outbox;
 mod outgoing;
 mod peers;
@@ -26,6 +28,7 @@ mod seams;
 mod security;
 mod service;
 mod sockets;
+mod sources;
 mod transport;
 
 pub use error::{CallError, Delivery, Rejection, RejectionCode, Side, StartError};

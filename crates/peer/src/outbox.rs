@@ -11,12 +11,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use model::limits;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
-use tokio::task::unconstrained;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::timeout;
 
 use crate::Delivery;
+use crate::activity::Activity;
 use crate::protocol::Frame;
-use crate::reader::Activity;
 
 /// Small frames are collected up to here before they are written.
 const COLLECTED_BYTES: usize = 64 * 1024;
@@ -24,9 +24,13 @@ const COLLECTED_BYTES: usize = 64 * 1024;
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 /// A write of this many bytes must make it within the time given for one.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Answers up to here always find a place: the number of calls bounds them.
+const SMALL_BYTES_MAX: usize = 4 * 1024;
+/// What a frame takes in memory besides its bytes.
+const ITEM_BYTES: usize = size_of::<Item>();
 
-/// The end into which frames are put. Never waits: what may stand in line is bounded by what a frame
-/// belongs to, a call.
+/// The end into which frames are put. Never waits. What may stand in line is bounded by what a frame belongs
+/// to, a call; and for answers, whose length who asks does not say, by [`Self::offer`].
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     sender: mpsc::UnboundedSender<Item>,
@@ -54,19 +58,41 @@ impl Outbox {
         self.put(frame, Some(ticket));
     }
 
-    /// Whether so much stands in line that nothing should be added.
+    /// Puts an answer in line, unless it is large and too much stands there already: then it is let go, and
+    /// this is false. So a side that asks for much and reads little is given no more memory than that.
+    #[must_use]
+    pub(crate) fn offer(&self, answer: Frame) -> bool {
+        let bytes = bytes_of(&answer);
+        let is_small = bytes <= SMALL_BYTES_MAX;
+        let has_place = |queued| {
+            let is_taken = is_small || queued <= limits::PEER_ANSWER_BYTES_KEPT_MAX;
+            is_taken.then_some(queued + bytes)
+        };
+        let queue = &self.queue.bytes;
+        let is_taken = queue.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_place);
+        if is_taken.is_ok() {
+            self.send(answer, None, bytes);
+        }
+        is_taken.is_ok()
+    }
+
+    /// Whether so much stands in line that no more should be asked for.
     pub(crate) fn is_congested(&self) -> bool {
         self.queue.bytes.load(Ordering::Relaxed) > limits::PEER_ANSWER_BYTES_QUEUED_MAX
     }
 
-    /// Waits until this may have changed.
+    /// Waits until this may have changed. For one who waits.
     pub(crate) async fn drained(&self) {
         self.queue.drained.notified().await;
     }
 
     fn put(&self, frame: Frame, ticket: Option<Arc<Ticket>>) {
-        let bytes = frame.wire_bytes();
+        let bytes = bytes_of(&frame);
         self.queue.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.send(frame, ticket, bytes);
+    }
+
+    fn send(&self, frame: Frame, ticket: Option<Arc<Ticket>>, bytes: usize) {
         // An error means that the connection is gone, which its loop reports.
         let _gone = self.sender.send(Item {
             frame,
@@ -84,9 +110,17 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// Writes in a task of its own.
+    pub(crate) fn spawn<W>(self, io: W, activity: Arc<Activity>, stall: Duration) -> Writer
+    where
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        Writer(tokio::spawn(self.write_to(io, activity, stall)))
+    }
+
     /// Writes what stands in line until every [`Outbox`] is gone, then closes the stream. A piece that
     /// does not move for `stall` ends it.
-    pub(crate) async fn write_to<W>(
+    async fn write_to<W>(
         mut self,
         io: W,
         activity: Arc<Activity>,
@@ -118,6 +152,31 @@ impl Lines {
     }
 }
 
+/// The task that writes. Dropped, it stops where it is.
+#[derive(Debug)]
+pub(crate) struct Writer(JoinHandle<io::Result<()>>);
+
+impl Writer {
+    /// Waits until it has ended, and says how. Not to be asked again then.
+    pub(crate) async fn ended(&mut self) -> String {
+        match (&mut self.0).await {
+            Ok(Ok(())) => "closed".to_owned(),
+            Ok(Err(error)) => format!("cannot write: {error}"),
+            Err(stopped) => stopped.to_string(),
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 #[derive(Debug)]
 struct Item {
     frame: Frame,
@@ -129,6 +188,10 @@ struct Item {
 struct Queue {
     bytes: AtomicUsize,
     drained: Notify,
+}
+
+fn bytes_of(frame: &Frame) -> usize {
+    ITEM_BYTES + frame.wire_bytes()
 }
 
 struct Pen<W> {
@@ -232,3 +295,6 @@ impl Ticket {
         turned.unwrap_or_else(|state| state)
     }
 }
+
+#[cfg(test)]
+mod tests;

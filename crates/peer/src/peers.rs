@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::error::{CallError, StartError};
 use crate::incoming::{self, Door};
 use crate::outgoing::Outgoing;
+use crate::sources::Acquaintances;
 use crate::{Admission, Security, Service, Services};
 
 /// What a node brings to its connections.
@@ -124,6 +125,7 @@ pub(crate) struct Shared {
     pub(crate) security: Security,
     pub(crate) timings: PeerTimings,
     pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) acquaintances: Acquaintances,
 }
 
 impl Peers {
@@ -139,6 +141,7 @@ impl Peers {
             security: options.security,
             timings,
             admission,
+            acquaintances: Acquaintances::default(),
         });
         Self(Arc::new(Inner {
             outgoing: Outgoing::new(Arc::clone(&shared), options.seed),

@@ -76,8 +76,11 @@ pub fn make(dir: &Path, holders: &[Holder]) -> Result<Made, SecurityError> {
     if let Some((_, taken)) = nodes.iter().find(|(_, path)| path.exists()) {
         return Err(SecurityError::Exists(taken.clone()));
     }
-    files::make_dir(dir)?;
     let authority_is_new = !dir.join(AUTHORITY_KEY).exists();
+    if authority_is_new {
+        check_no_other_authority(dir)?;
+    }
+    files::make_dir(dir)?;
     let authority = if authority_is_new {
         make_authority(dir)?
     } else {
@@ -200,6 +203,19 @@ pub(crate) fn node_dir(dir: &Path, id: Option<NodeId>) -> Result<PathBuf, Securi
             dir.display()
         ))
     })
+}
+
+/// A certificate without its key is that of an authority whose key was taken away, or of one that was not
+/// finished. Only people know which.
+fn check_no_other_authority(dir: &Path) -> Result<(), SecurityError> {
+    let path = dir.join(AUTHORITY_CERTIFICATE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let reason = format!(
+        "the key of this authority, {AUTHORITY_KEY}, is not beside it; bring it back, or begin with an empty directory"
+    );
+    Err(SecurityError::Content { path, reason })
 }
 
 fn make_authority(dir: &Path) -> Result<Authority, SecurityError> {

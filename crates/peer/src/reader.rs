@@ -2,30 +2,47 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
-use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
+use crate::activity::Activity;
+use crate::outbox::Outbox;
 use crate::protocol::{FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader};
 
 const READ_BYTES: usize = 64 * 1024;
 /// With less room than this, a read is not worth its call to the system.
 const SPARE_BYTES_MIN: usize = 16 * 1024;
+/// So much of a length that was only announced is believed. Beyond it there is memory for as much again
+/// as has come.
+const BELIEVED_BYTES: usize = 1024 * 1024;
 /// Frames up to here take nothing from the budget: pings and cancels pass when it is used up. Bodies up
 /// to here are copied, so that none of them keeps a whole read alive.
 const SMALL_BYTES_MAX: usize = 4 * 1024;
 
-/// A frame, and what it holds of the budget.
+/// A frame, and what it holds of the budgets.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) frame: Frame,
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) held: Option<Held>,
+}
+
+/// Room for the bytes of a request; given back when dropped.
+pub(crate) type Held = [OwnedSemaphorePermit; 2];
+
+/// What the requests of one connection may take.
+pub(crate) struct Intake {
+    /// For the bytes of this connection. Taken first: who waits for itself takes nothing from others.
+    pub(crate) own: Arc<Semaphore>,
+    /// For the bytes of all connections.
+    pub(crate) shared: Arc<Semaphore>,
+    /// While too much stands in line here, no frame is begun.
+    pub(crate) outbox: Outbox,
+    /// Longest frame, header and all.
+    pub(crate) frame_bytes_max: usize,
 }
 
 /// Why no more frames come.
@@ -39,11 +56,12 @@ pub(crate) enum ReadError {
     Frame(#[from] FrameError),
 }
 
-/// Frames until the first error. With a budget, a frame takes its length from it before there is memory
-/// for it.
+/// Frames until the first error. With an intake, a frame has its place before there is memory for it.
+///
+/// It has to be polled all the time: while it waits for room, others may stand behind it.
 pub(crate) fn frames<R>(
     io: R,
-    budget: Option<Arc<Semaphore>>,
+    intake: Option<Intake>,
     activity: Arc<Activity>,
 ) -> impl Stream<Item = Result<Received, ReadError>>
 where
@@ -52,7 +70,7 @@ where
     let reader = FrameReader {
         io,
         buffer: BytesMut::new(),
-        budget,
+        intake,
         activity,
     };
     stream::unfold(Some(reader), |reader| async {
@@ -67,7 +85,7 @@ where
 struct FrameReader<R> {
     io: R,
     buffer: BytesMut,
-    budget: Option<Arc<Semaphore>>,
+    intake: Option<Intake>,
     activity: Arc<Activity>,
 }
 
@@ -80,7 +98,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             }
         };
         let total = FRAME_HEADER_BYTES + header.body_bytes;
-        let permit = self.permit(total).await;
+        let held = self.place(total).await?;
         while self.buffer.len() < total {
             self.read_more(total - self.buffer.len()).await?;
         }
@@ -92,22 +110,42 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             body.freeze()
         };
         let frame = Frame::from_parts(header, body)?;
-        Ok(Received { frame, permit })
+        Ok(Received { frame, held })
     }
 
-    async fn permit(&mut self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let budget = self.budget.as_ref().filter(|_| bytes > SMALL_BYTES_MAX);
-        let budget = Arc::clone(budget?);
+    /// Waits until a frame of so many bytes may be read.
+    async fn place(&mut self, bytes: usize) -> Result<Option<Held>, FrameError> {
+        let Some(intake) = &self.intake else {
+            return Ok(None);
+        };
+        let permits = u32::try_from(bytes).map_err(|_| FrameError::Length(u32::MAX))?;
+        if bytes > intake.frame_bytes_max {
+            return Err(FrameError::Length(permits));
+        }
+        let is_small = bytes <= SMALL_BYTES_MAX;
+        if is_small && !intake.outbox.is_congested() {
+            return Ok(None);
+        }
         let _paused = self.activity.pause();
-        // No frame is longer than a u32 can say, and the budget is never closed.
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        budget.acquire_many_owned(bytes).await.ok()
+        while intake.outbox.is_congested() {
+            intake.outbox.drained().await;
+        }
+        if is_small {
+            return Ok(None);
+        }
+        let own = Arc::clone(&intake.own).acquire_many_owned(permits);
+        let own = own.await.ok();
+        let shared = Arc::clone(&intake.shared).acquire_many_owned(permits);
+        let shared = shared.await.ok();
+        // Neither is ever closed.
+        Ok(own.zip(shared).map(Into::into))
     }
 
     async fn read_more(&mut self, wanted: usize) -> Result<(), ReadError> {
         let spare = self.buffer.capacity() - self.buffer.len();
-        if wanted > READ_BYTES || spare < wanted.min(SPARE_BYTES_MIN) {
-            self.buffer.reserve(wanted.max(READ_BYTES));
+        if spare < wanted.min(SPARE_BYTES_MIN) {
+            let believed = self.buffer.len().max(BELIEVED_BYTES);
+            self.buffer.reserve(wanted.clamp(READ_BYTES, believed));
         }
         let bytes = self.io.read_buf(&mut self.buffer).await?;
         self.activity.touch();
@@ -118,54 +156,5 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 }
 
-/// When the other side last gave a sign of life: it sent something, or took what had to wait.
-#[derive(Debug)]
-pub(crate) struct Activity(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    last: Instant,
-    pauses: usize,
-}
-
-impl Activity {
-    pub(crate) fn new() -> Arc<Self> {
-        let last = Instant::now();
-        Arc::new(Self(Mutex::new(State { last, pauses: 0 })))
-    }
-
-    pub(crate) fn touch(&self) {
-        self.0.lock().last = Instant::now();
-    }
-
-    /// Silence does not count until what this gives is dropped: it is this side that does not read.
-    pub(crate) fn pause(&self) -> Paused<'_> {
-        self.0.lock().pauses += 1;
-        Paused(self)
-    }
-
-    /// Whether this side does not read.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.0.lock().pauses > 0
-    }
-
-    /// How long there was none.
-    pub(crate) fn silence(&self) -> Duration {
-        let state = self.0.lock();
-        match state.pauses {
-            0 => state.last.elapsed(),
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// See [`Activity::pause`].
-pub(crate) struct Paused<'a>(&'a Activity);
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.0.lock();
-        state.pauses -= 1;
-        state.last = Instant::now();
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,11 @@ use crate::{Service, security};
 pub trait Services: Send + Sync + 'static {
     /// Answers one call. The future is dropped when the caller does not want the answer any more, or is
     /// gone; what must not stop half way has to run in a task of its own.
+    ///
+    /// The answer is let go as soon as it is written, or cannot be. What its bytes own
+    /// ([`Bytes::from_owner`]) is held for so long, and can bound what is on its way. Of answers larger than
+    /// 4 KiB, one that finds [`model::limits::PEER_ANSWER_BYTES_KEPT_MAX`] in line before it is dropped, and the
+    /// call fails.
     fn handle(&self, from: Caller, service: Service, body: Bytes) -> BoxFuture<'_, Bytes>;
 }
 

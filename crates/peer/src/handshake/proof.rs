@@ -19,10 +19,24 @@ use crate::protocol::PROOF_BYTES;
 use crate::{ClusterKey, ClusterKeys};
 
 const NONCE_BYTES: usize = 24;
-const DIALLER: &[u8] = b"hark peer proof 1 dialler";
-const ANSWERER: &[u8] = b"hark peer proof 1 answerer";
 
 type Proof = Option<[u8; PROOF_BYTES]>;
+
+/// Whose proof it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Dialler,
+    Answerer,
+}
+
+impl Part {
+    const fn context(self) -> &'static [u8] {
+        match self {
+            Self::Dialler => b"hark peer proof 1 dialler",
+            Self::Answerer => b"hark peer proof 1 answerer",
+        }
+    }
+}
 
 /// What both sides have said.
 pub(super) struct Transcript<'a> {
@@ -32,51 +46,23 @@ pub(super) struct Transcript<'a> {
 }
 
 impl Transcript<'_> {
-    pub(super) fn prove_dialler(
+    pub(super) fn prove(
         &self,
+        by: Part,
         keys: Option<&ClusterKeys>,
     ) -> Result<Proof, HandshakeError> {
-        self.prove(DIALLER, keys)
-    }
-
-    pub(super) fn prove_answerer(
-        &self,
-        keys: Option<&ClusterKeys>,
-    ) -> Result<Proof, HandshakeError> {
-        self.prove(ANSWERER, keys)
-    }
-
-    pub(super) fn check_dialler(
-        &self,
-        keys: Option<&ClusterKeys>,
-        has_key: bool,
-        proof: Proof,
-    ) -> Result<(), Rejection> {
-        self.check(DIALLER, keys, has_key, proof)
-    }
-
-    pub(super) fn check_answerer(
-        &self,
-        keys: Option<&ClusterKeys>,
-        has_key: bool,
-        proof: Proof,
-    ) -> Result<(), Rejection> {
-        self.check(ANSWERER, keys, has_key, proof)
-    }
-
-    fn prove(&self, context: &[u8], keys: Option<&ClusterKeys>) -> Result<Proof, HandshakeError> {
         let Some(keys) = keys else {
             return Ok(None);
         };
         let nonce = super::random::<NONCE_BYTES>()?;
-        let tag = self.tag(context, keys.first(), &nonce);
+        let tag = self.tag(by, keys.first(), &nonce);
         let proof = [nonce.as_slice(), &tag].concat();
         Ok(proof.try_into().ok())
     }
 
-    fn check(
+    pub(super) fn check(
         &self,
-        context: &[u8],
+        by: Part,
         keys: Option<&ClusterKeys>,
         has_key: bool,
         proof: Proof,
@@ -96,40 +82,40 @@ impl Transcript<'_> {
             }
             (Some(keys), Some(proof)) => (keys, proof),
         };
-        if keys.iter().any(|key| self.is_good(context, key, &proof)) {
+        if keys.iter().any(|key| self.is_good(by, key, &proof)) {
             return Ok(());
         }
         refused("the cluster keys differ; give all nodes the same 'cluster.key'")
     }
 
     /// Opening compares the tag in constant time.
-    fn is_good(&self, context: &[u8], key: &ClusterKey, proof: &[u8; PROOF_BYTES]) -> bool {
+    fn is_good(&self, by: Part, key: &ClusterKey, proof: &[u8; PROOF_BYTES]) -> bool {
         let (nonce, tag) = proof.split_at(NONCE_BYTES);
         let said = Payload {
             msg: tag,
-            aad: &self.bytes(context),
+            aad: &self.bytes(by),
         };
         cipher(key).decrypt(XNonce::from_slice(nonce), said).is_ok()
     }
 
-    fn tag(&self, context: &[u8], key: &ClusterKey, nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
+    fn tag(&self, by: Part, key: &ClusterKey, nonce: &[u8; NONCE_BYTES]) -> Vec<u8> {
         let said = Payload {
             msg: b"",
-            aad: &self.bytes(context),
+            aad: &self.bytes(by),
         };
         // Fails only for texts of more than 256 GiB; an empty tag would be no proof.
         let tag = cipher(key).encrypt(XNonce::from_slice(nonce), said);
         tag.unwrap_or_default()
     }
 
-    fn bytes(&self, context: &[u8]) -> Vec<u8> {
+    fn bytes(&self, by: Part) -> Vec<u8> {
         let length = |message: &[u8]| {
             u16::try_from(message.len())
                 .unwrap_or(u16::MAX)
                 .to_be_bytes()
         };
         [
-            context,
+            by.context(),
             &self.binding,
             &length(self.dialler),
             self.dialler,
@@ -152,32 +138,48 @@ mod tests {
     fn a_proof_is_good_for_one_side_of_one_conversation_under_one_key() {
         let keys = ClusterKeys::one(ClusterKey::from_bytes([7; 32]));
         let said = transcript(0, b"hello", b"hello too");
-        let proof = said.prove_dialler(Some(&keys)).unwrap();
-        assert_eq!(said.check_dialler(Some(&keys), true, proof), Ok(()));
+        let proof = said.prove(Part::Dialler, Some(&keys)).unwrap();
+        assert_eq!(said.check(Part::Dialler, Some(&keys), true, proof), Ok(()));
 
         let other = ClusterKeys::one(ClusterKey::from_bytes([8; 32]));
         let cases = [
-            ("another key", said.check_dialler(Some(&other), true, proof)),
+            (
+                "another key",
+                said.check(Part::Dialler, Some(&other), true, proof),
+            ),
             (
                 "the other side",
-                said.check_answerer(Some(&keys), true, proof),
+                said.check(Part::Answerer, Some(&keys), true, proof),
             ),
             (
                 "none where one is due",
-                said.check_dialler(Some(&keys), false, None),
+                said.check(Part::Dialler, Some(&keys), false, None),
             ),
             (
                 "one where none is due",
-                said.check_dialler(None, true, proof),
+                said.check(Part::Dialler, None, true, proof),
             ),
-            ("a key here only", said.check_dialler(None, true, None)),
+            (
+                "a key here only",
+                said.check(Part::Dialler, None, true, None),
+            ),
             (
                 "another connection",
-                transcript(1, b"hello", b"hello too").check_dialler(Some(&keys), true, proof),
+                transcript(1, b"hello", b"hello too").check(
+                    Part::Dialler,
+                    Some(&keys),
+                    true,
+                    proof,
+                ),
             ),
             (
                 "other words",
-                transcript(0, b"hellohello", b" too").check_dialler(Some(&keys), true, proof),
+                transcript(0, b"hellohello", b" too").check(
+                    Part::Dialler,
+                    Some(&keys),
+                    true,
+                    proof,
+                ),
             ),
         ];
         for (what, outcome) in cases {
@@ -194,8 +196,10 @@ mod tests {
         let [old, new] = [1, 2].map(|byte| ClusterKey::from_bytes([byte; 32]));
         let both = ClusterKeys::new(vec![new, old.clone()]).unwrap();
         let said = transcript(0, b"a", b"b");
-        let proof = said.prove_answerer(Some(&ClusterKeys::one(old))).unwrap();
-        assert_eq!(said.check_answerer(Some(&both), true, proof), Ok(()));
+        let proof = said
+            .prove(Part::Answerer, Some(&ClusterKeys::one(old)))
+            .unwrap();
+        assert_eq!(said.check(Part::Answerer, Some(&both), true, proof), Ok(()));
     }
 
     fn transcript<'a>(binding: u8, dialler: &'a [u8], answerer: &'a [u8]) -> Transcript<'a> {

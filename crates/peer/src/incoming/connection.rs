@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::{Id, JoinError, JoinHandle};
+use model::limits;
+use tokio::sync::Semaphore;
+use tokio::task::{Id, JoinError};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::calls::{Calls, Place};
 use super::{Door, stopping};
+use crate::activity::Activity;
 use crate::error::Rejection;
 use crate::handshake::Met;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Writer};
 use crate::protocol::{Frame, FrameError};
-use crate::reader::{self, Activity, ReadError, Received};
+use crate::reader::{self, Held, Intake, ReadError, Received};
 use crate::transport::Transport;
 use crate::{Caller, Lane, Service};
 
@@ -33,9 +35,8 @@ pub(super) struct Connection<'a> {
 enum Event {
     Received(Option<Result<Received, ReadError>>),
     Done(Result<Id, JoinError>),
-    Drained,
     Tick,
-    WriterEnded(Result<std::io::Result<()>, JoinError>),
+    WriterEnded(String),
     Closing,
     FarewellOver,
 }
@@ -57,7 +58,8 @@ impl<'a> Connection<'a> {
         let (outbox, lines) = Outbox::new();
         let (read, write) = transport.stream.into_halves();
         let silence = door.shared.timings.silence;
-        let mut writer = tokio::spawn(lines.write_to(write, Arc::clone(&activity), silence));
+        let mut writer = lines.spawn(write, Arc::clone(&activity), silence);
+        let intake = intake(door, &met, outbox.clone());
         let connection = Self {
             door,
             caller: Caller {
@@ -70,13 +72,11 @@ impl<'a> Connection<'a> {
             calls: Calls::default(),
             closing: None,
         };
-        let budget = door.budget(met.lane);
-        let frames = reader::frames(read, Some(budget), Arc::clone(&activity));
+        let frames = reader::frames(read, Some(intake), Arc::clone(&activity));
         let end = connection.run(frames, &activity, &mut writer).await;
         // With the connection, its outbox is gone; what stood in line is written, and no more.
-        if !writer.is_finished() {
-            let _closed = timeout(silence, &mut writer).await;
-            writer.abort();
+        if !writer.has_ended() {
+            let _closed = timeout(silence, writer.ended()).await;
         }
         end
     }
@@ -85,7 +85,7 @@ impl<'a> Connection<'a> {
         mut self,
         frames: impl futures_util::Stream<Item = Result<Received, ReadError>>,
         activity: &Activity,
-        writer: &mut JoinHandle<std::io::Result<()>>,
+        writer: &mut Writer,
     ) -> String {
         let mut frames = std::pin::pin!(frames);
         let mut closing = self.door.closing.clone();
@@ -93,13 +93,11 @@ impl<'a> Connection<'a> {
         let mut ticks = interval((self.door.shared.timings.silence / 4).max(TICK_MIN));
         loop {
             let look_again = self.closing;
-            let congested = self.outbox.is_congested();
             let event = tokio::select! {
-                received = frames.next(), if !congested => Event::Received(received),
+                received = frames.next() => Event::Received(received),
                 Some(done) = self.calls.next_done() => Event::Done(done),
-                () = self.outbox.drained(), if congested => Event::Drained,
                 _ = ticks.tick() => Event::Tick,
-                ended = &mut *writer => Event::WriterEnded(ended),
+                ended = writer.ended() => Event::WriterEnded(ended),
                 _ = closing.wait_for(|closing| *closing), if look_again.is_none() => Event::Closing,
                 () = sleep_until(look_again.unwrap_or(begin)), if look_again.is_some() => {
                     Event::FarewellOver
@@ -110,9 +108,8 @@ impl<'a> Connection<'a> {
                 Event::Received(Some(Err(error))) => Err(error.to_string()),
                 Event::Received(None) => Err("closed".to_owned()),
                 Event::Done(done) => self.on_done(done),
-                Event::Drained => Ok(()),
-                Event::Tick => self.on_tick(activity, congested),
-                Event::WriterEnded(ended) => Err(format!("cannot write: {ended:?}")),
+                Event::Tick => self.on_tick(activity),
+                Event::WriterEnded(how) => Err(how),
                 Event::Closing => {
                     self.outbox.push(stopping().into());
                     self.wait_for_farewell()
@@ -132,7 +129,7 @@ impl<'a> Connection<'a> {
                 call,
                 service,
                 body,
-            } => self.on_request(call, service, body, received.permit),
+            } => self.on_request(call, service, body, received.held),
             Frame::Cancel { call } => {
                 self.calls.cancel(call);
                 Ok(())
@@ -143,13 +140,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn on_request(
-        &mut self,
-        call: u64,
-        service: u8,
-        body: Bytes,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Course {
+    fn on_request(&mut self, call: u64, service: u8, body: Bytes, held: Option<Held>) -> Course {
         if let Err(refusal) = self.door.shared.admission.admit(&self.caller.claim) {
             let rejection = Rejection::from(refusal);
             // In this order: who hears that the request was not taken finds the connection closed.
@@ -162,8 +153,8 @@ impl<'a> Connection<'a> {
             return Ok(());
         }
         match self.service(service) {
-            Ok(Service::Ping) => self.outbox.push(Frame::Answer { call, body }),
-            Ok(service) => return self.begin(call, service, body, permit),
+            Ok(Service::Ping) => put_in_line(&self.outbox, call, body),
+            Ok(service) => return self.begin(call, service, body, held),
             Err(reason) => self.not_taken(call, reason),
         }
         Ok(())
@@ -180,20 +171,14 @@ impl<'a> Connection<'a> {
         Ok(service)
     }
 
-    fn begin(
-        &mut self,
-        call: u64,
-        service: Service,
-        body: Bytes,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Course {
+    fn begin(&mut self, call: u64, service: Service, body: Bytes, held: Option<Held>) -> Course {
         let services = Arc::clone(&self.door.services);
         let outbox = self.outbox.clone();
         let caller = self.caller.clone();
         let answer = async move {
             let body = services.handle(caller, service, body).await;
-            outbox.push(answer_frame(call, body));
-            drop(permit);
+            put_in_line(&outbox, call, body);
+            drop(held);
         };
         match self.calls.begin(call, answer) {
             Place::Taken => Ok(()),
@@ -222,12 +207,13 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    fn on_tick(&self, activity: &Activity, congested: bool) -> Course {
+    fn on_tick(&self, activity: &Activity) -> Course {
         let silence = self.door.shared.timings.silence;
-        if !congested && activity.silence() > silence {
+        if activity.silence() > silence {
             return Err(format!("nothing was heard for {silence:?}"));
         }
-        if activity.is_paused() {
+        // Whatever stands in line says as much.
+        if activity.is_paused() && !self.outbox.is_congested() {
             self.outbox.push(Frame::Busy);
         }
         Ok(())
@@ -248,14 +234,33 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn answer_frame(call: u64, body: Bytes) -> Frame {
-    let frame = Frame::Answer { call, body };
-    if frame.wire_bytes() <= model::limits::PEER_FRAME_BYTES_MAX {
-        return frame;
+/// What this connection may take in.
+fn intake(door: &Door, met: &Met, outbox: Outbox) -> Intake {
+    let own = Semaphore::new(limits::PEER_REQUEST_BYTES_PER_CONNECTION_MAX);
+    Intake {
+        own: Arc::new(own),
+        shared: door.budget(met.lane),
+        outbox,
+        frame_bytes_max: match met.they.id {
+            Some(_) => limits::PEER_FRAME_BYTES_MAX,
+            None => limits::PEER_GUEST_FRAME_BYTES_MAX,
+        },
     }
-    Frame::Failure {
+}
+
+fn put_in_line(outbox: &Outbox, call: u64, body: Bytes) {
+    let answer = Frame::Answer { call, body };
+    let bytes = answer.wire_bytes();
+    let reason = if bytes > limits::PEER_FRAME_BYTES_MAX {
+        format!("an answer of {bytes} bytes is too large")
+    } else if outbox.offer(answer) {
+        return;
+    } else {
+        "too many answers stand in line on this connection".to_owned()
+    };
+    outbox.push(Frame::Failure {
         call,
         taken: true,
-        reason: format!("an answer of {} bytes is too large", frame.wire_bytes()),
-    }
+        reason,
+    });
 }

@@ -84,7 +84,7 @@ impl Gossip {
         let (roster, rosters) = watch::channel(Vec::new());
         let (publish, view) = watch::channel(Arc::default());
         let counters = Arc::default();
-        let resolver = resolve::run(rosters, requests.clone());
+        let resolver = resolve::run(rosters, requests.clone(), resolve::look_up);
         let shared = run::Shared {
             publish,
             counters: Arc::clone(&counters),
@@ -149,7 +149,11 @@ impl Membership for Gossip {
     }
 
     fn set_roster(&self, roster: Vec<(NodeId, String)>) {
-        self.roster.send_replace(roster);
+        self.roster.send_if_modified(|known| {
+            let is_new = *known != roster;
+            *known = roster;
+            is_new
+        });
     }
 
     /// A report that finds the queue full is lost; the next call on that link makes another.

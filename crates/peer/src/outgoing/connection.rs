@@ -11,16 +11,17 @@ use catalog::Claim;
 use futures_util::{Stream, StreamExt};
 use model::limits;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, timeout_at};
 
 use self::pending::{Ended, Pending};
+use crate::activity::Activity;
 use crate::error::{CallError, Delivery, RejectionCode};
 use crate::handshake::Met;
-use crate::outbox::{Outbox, Ticket};
+use crate::outbox::{Outbox, Ticket, Writer};
 use crate::peers::Shared;
 use crate::protocol::{FRAME_HEADER_BYTES, Frame, FrameError};
-use crate::reader::{self, Activity, ReadError, Received};
+use crate::reader::{self, ReadError, Received};
 use crate::transport::Transport;
 use crate::{PeerTimings, Service};
 
@@ -49,7 +50,7 @@ impl Connection {
         let activity = Activity::new();
         let (outbox, lines) = Outbox::new();
         let (read, write) = transport.stream.into_halves();
-        let writer = lines.write_to(write, Arc::clone(&activity), timings.silence);
+        let writer = lines.spawn(write, Arc::clone(&activity), timings.silence);
         let pending = Arc::new(Pending::default());
         let round_trip = Arc::new(RoundTrip::default());
         let driver = Driver {
@@ -168,7 +169,7 @@ struct Driver {
 enum Event {
     Received(Option<Result<Received, ReadError>>),
     Tick,
-    WriterEnded(Result<std::io::Result<()>, JoinError>),
+    WriterEnded(String),
 }
 
 /// Whether a connection goes on, or how it ends.
@@ -178,25 +179,22 @@ impl Driver {
     async fn run(
         mut self,
         frames: impl Stream<Item = Result<Received, ReadError>>,
-        writer: impl Future<Output = std::io::Result<()>> + Send + 'static,
+        mut writer: Writer,
     ) {
         let mut frames = std::pin::pin!(frames);
-        let mut writer = AbortOnDrop(tokio::spawn(writer));
         let mut ticks = interval(self.timings.ping.max(TICK_MIN));
         let end = loop {
             let event = tokio::select! {
                 received = frames.next() => Event::Received(received),
                 _ = ticks.tick() => Event::Tick,
-                ended = &mut writer.0 => Event::WriterEnded(ended),
+                ended = writer.ended() => Event::WriterEnded(ended),
             };
             let course = match event {
                 Event::Received(Some(Ok(received))) => self.on_frame(received.frame),
                 Event::Received(Some(Err(error))) => Err(error.to_string()),
                 Event::Received(None) => Err("closed".to_owned()),
                 Event::Tick => self.on_tick(),
-                Event::WriterEnded(Ok(Ok(()))) => Err("closed".to_owned()),
-                Event::WriterEnded(Ok(Err(error))) => Err(error.to_string()),
-                Event::WriterEnded(Err(stopped)) => Err(stopped.to_string()),
+                Event::WriterEnded(how) => Err(how),
             };
             if let Err(end) = course {
                 break end;
@@ -271,14 +269,6 @@ impl Driver {
             return Err("the other node closes".to_owned());
         }
         Ok(())
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -14,6 +14,7 @@ use crate::Lane;
 use crate::error::CallError;
 use crate::handshake::{self, HandshakeError, Local};
 use crate::peers::Shared;
+use crate::sources::Source;
 use crate::transport;
 
 /// A connection that ends sooner counts as a failed attempt.
@@ -169,6 +170,10 @@ impl Link {
         let met = handshake::dial(&mut transport.stream, local, self.lane, expected)
             .await
             .map_err(late_tls_error)?;
+        if met.they.id.is_some() {
+            let source = Source::of(transport.address.ip());
+            shared.acquaintances.add(source);
+        }
         Ok(Connection::start(shared, met, transport))
     }
 

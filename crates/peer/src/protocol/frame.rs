@@ -13,6 +13,7 @@ use model::limits;
 use thiserror::Error;
 
 use crate::error::{Rejection, RejectionCode};
+use crate::numbered::numbered;
 
 /// Bytes before the body.
 pub const FRAME_HEADER_BYTES: usize = 14;
@@ -85,7 +86,7 @@ impl Frame {
             FrameKind::Busy if body.is_empty() => Ok(Self::Busy),
             FrameKind::Cancel | FrameKind::Busy => Err(FrameError::Body),
             FrameKind::Goodbye => Ok(Self::Goodbye {
-                code: RejectionCode::from_number(detail),
+                code: RejectionCode::received(detail),
                 reason: reason(&body)?,
             }),
         }
@@ -161,18 +162,23 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Reads the header at the beginning of `bytes`; none when they are too few.
+    /// Reads the header at the beginning of `bytes`; none when they are too few. What is too long for its
+    /// kind is refused here, before there is memory for it.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let Some((header, _)) = bytes.split_first_chunk::<FRAME_HEADER_BYTES>() else {
             return Ok(None);
         };
         let [l0, l1, l2, l3, c0, c1, c2, c3, c4, c5, c6, c7, kind, detail] = *header;
-        let length = u32::from_be_bytes([l0, l1, l2, l3]);
+        let kind = FrameKind::from_number(kind).ok_or(FrameError::Kind(kind))?;
+        let body_bytes = body_bytes(u32::from_be_bytes([l0, l1, l2, l3]))?;
+        if body_bytes > kind.body_bytes_max() {
+            return Err(FrameError::Body);
+        }
         Ok(Some(Self {
             call: u64::from_be_bytes([c0, c1, c2, c3, c4, c5, c6, c7]),
-            kind: FrameKind::from_number(kind).ok_or(FrameError::Kind(kind))?,
+            kind,
             detail,
-            body_bytes: body_bytes(length)?,
+            body_bytes,
         }))
     }
 
@@ -186,43 +192,39 @@ impl FrameHeader {
     }
 }
 
-/// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum FrameKind {
-    /// From who dialled.
-    Request = 1,
-    /// From who was dialled.
-    Answer = 2,
-    /// From who was dialled.
-    Failure = 3,
-    /// From who dialled.
-    Cancel = 4,
-    /// From who was dialled.
-    Goodbye = 5,
-    /// From who was dialled.
-    Busy = 6,
+numbered! {
+    /// What a frame is.
+    pub enum FrameKind {
+        /// From who dialled.
+        Request = 1,
+        /// From who was dialled.
+        Answer = 2,
+        /// From who was dialled.
+        Failure = 3,
+        /// From who dialled.
+        Cancel = 4,
+        /// From who was dialled.
+        Goodbye = 5,
+        /// From who was dialled.
+        Busy = 6,
+    }
 }
 
 impl FrameKind {
-    const ALL: [Self; 6] = [
-        Self::Request,
-        Self::Answer,
-        Self::Failure,
-        Self::Cancel,
-        Self::Goodbye,
-        Self::Busy,
-    ];
-
-    fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    /// What a body of this kind may be long, the limit of all frames apart.
+    const fn body_bytes_max(self) -> usize {
+        match self {
+            Self::Request | Self::Answer => limits::PEER_FRAME_BYTES_MAX,
+            Self::Failure | Self::Goodbye => limits::PEER_REASON_BYTES_MAX,
+            Self::Cancel | Self::Busy => 0,
+        }
     }
 }
 
 /// The bytes are not a frame. The connection cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// Shorter than a header, or longer than the limit.
+    /// Shorter than a header, or longer than the limit for who sends it.
     #[error("a frame of {0} bytes")]
     Length(u32),
     /// Not a kind of frame.

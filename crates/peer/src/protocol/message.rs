@@ -136,7 +136,7 @@ impl Message {
             (4, [code, reason @ ..]) if reason.len() <= limits::PEER_REASON_BYTES_MAX => {
                 let reason = str::from_utf8(reason).map_err(|_| MessageError::Malformed)?;
                 Ok(Self::Refusal {
-                    code: RejectionCode::from_number(*code),
+                    code: RejectionCode::received(*code),
                     reason: reason.to_owned(),
                 })
             }

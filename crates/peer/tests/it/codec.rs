@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use catalog::Claim;
 use expect_test::expect;
-use model::limits::{KNOWN_BOOTS_MAX, PEER_REASON_BYTES_MAX};
+use model::limits::{KNOWN_BOOTS_MAX, PEER_FRAME_BYTES_MAX, PEER_REASON_BYTES_MAX};
 use model::{BootId, ClusterId, Incarnation, NodeId, StorageId};
 use peer::protocol::{
-    FRAME_HEADER_BYTES, Frame, FrameHeader, Hello, MESSAGE_HEADER_BYTES, Message, VERSION,
-    body_bytes,
+    FRAME_HEADER_BYTES, Frame, FrameHeader, FrameKind, Hello, MESSAGE_HEADER_BYTES, Message,
+    VERSION, body_bytes,
 };
 use peer::{Lane, RejectionCode};
 use proptest::prelude::*;
@@ -62,6 +62,33 @@ fn a_reason_is_cut_at_a_character() {
     let (_, body) = frame.into_parts();
     assert_eq!(body.len(), PEER_REASON_BYTES_MAX);
     assert!(reason.as_bytes().starts_with(&body));
+}
+
+/// Before there is memory for it.
+#[test]
+fn a_header_alone_tells_what_is_too_long_for_its_kind() {
+    let reason = u32::try_from(PEER_REASON_BYTES_MAX).unwrap();
+    let longest = u32::try_from(PEER_FRAME_BYTES_MAX - FRAME_HEADER_BYTES).unwrap();
+    let cases = [
+        (FrameKind::Request, longest),
+        (FrameKind::Answer, longest),
+        (FrameKind::Failure, reason),
+        (FrameKind::Cancel, 0),
+        (FrameKind::Goodbye, reason),
+        (FrameKind::Busy, 0),
+    ];
+    assert_eq!(cases.map(|(kind, _)| kind), FrameKind::ALL);
+    for (kind, body_bytes) in cases {
+        let header = |body: u32| {
+            let mut header = [0; FRAME_HEADER_BYTES];
+            header[..4].copy_from_slice(&(body + 10).to_be_bytes());
+            header[12] = kind as u8;
+            header
+        };
+        assert!(FrameHeader::decode(&header(body_bytes)).is_ok(), "{kind:?}");
+        let longer = FrameHeader::decode(&header(body_bytes + 1));
+        assert!(longer.is_err(), "{kind:?}");
+    }
 }
 
 proptest! {
@@ -191,12 +218,7 @@ fn hellos() -> impl Strategy<Value = Hello> {
 }
 
 fn codes() -> impl Strategy<Value = RejectionCode> {
-    prop_oneof![
-        Just(RejectionCode::Protocol),
-        Just(RejectionCode::Version),
-        Just(RejectionCode::OldCopy),
-        Just(RejectionCode::Transport),
-    ]
+    prop::sample::select(RejectionCode::ALL.to_vec())
 }
 
 fn hex(bytes: &[u8]) -> String {

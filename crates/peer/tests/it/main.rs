@@ -8,6 +8,8 @@
 
 mod calls;
 mod codec;
+mod crowds;
+mod ends;
 mod limits;
 mod meeting;
 mod membership;

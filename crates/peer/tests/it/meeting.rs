@@ -6,12 +6,12 @@ use catalog::Refusal;
 use model::{BootId, ClusterId, NodeId};
 use peer::protocol::{Message, VERSION};
 use peer::{
-    Admission, CallError, ClusterKey, ClusterKeys, Delivery, Rejection, RejectionCode, Security,
-    Service, Side, StartError, Target,
+    Admission, CallError, ClusterKey, ClusterKeys, Delivery, RejectionCode, Security, Service,
+    Side, StartError, Target,
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::node::{Node, PATIENCE, claim, eventually, stranger};
+use crate::node::{Node, PATIENCE, assert_rejected, claim, eventually, stranger};
 use crate::raw;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -258,18 +258,4 @@ async fn who_says_nothing_is_cut_off() {
     let one = Node::plain(1).await;
     assert_eq!(one.ask(&two, "still there").await.unwrap(), "still there");
     eventually("nothing is left", || two.desk.at_work() == 0).await;
-}
-
-fn assert_rejected<T: std::fmt::Debug>(
-    outcome: Result<T, CallError>,
-    code: RejectionCode,
-    by: Side,
-) -> Rejection {
-    match outcome {
-        Err(CallError::Refused(rejection)) => {
-            assert_eq!((rejection.code, rejection.by), (code, by), "{rejection}");
-            rejection
-        }
-        other => panic!("should be refused: {other:?}"),
-    }
 }

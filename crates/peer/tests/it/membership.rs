@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod clusters;
 mod gossip;
 mod net;
 mod swim;
+mod trouble;

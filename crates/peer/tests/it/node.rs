@@ -11,11 +11,12 @@ use futures_util::future::BoxFuture;
 use model::{BootId, ClusterId, Incarnation, NodeId, StorageId};
 use parking_lot::Mutex;
 use peer::{
-    Admission, CallError, Caller, PeerOptions, PeerTimings, Peers, Security, Service, Services,
-    Target,
+    Admission, CallError, Caller, PeerOptions, PeerTimings, Peers, Rejection, RejectionCode,
+    Security, Service, Services, Side, Target,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -86,11 +87,30 @@ impl Node {
         words: &str,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
+        self.ask_at(&other.target(), words, deadline).await
+    }
+
+    pub(crate) async fn ask_at(
+        &self,
+        target: &Target,
+        words: &str,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
         let words = Bytes::copy_from_slice(words.as_bytes());
-        let target = other.target();
         self.peers
-            .call(&target, Service::Broker, words, deadline)
+            .call(target, Service::Broker, words, deadline)
             .await
+    }
+
+    /// Asks in a task of its own.
+    pub(crate) fn begin_to_ask(
+        &self,
+        other: &Self,
+        words: &str,
+    ) -> JoinHandle<Result<Bytes, CallError>> {
+        let (peers, target) = (self.peers.clone(), other.target());
+        let words = Bytes::copy_from_slice(words.as_bytes());
+        tokio::spawn(async move { peers.call(&target, Service::Broker, words, PATIENCE).await })
     }
 }
 
@@ -169,6 +189,7 @@ impl Admission for Identity {
 ///
 /// - `count`: with the number of bytes;
 /// - `wait`: once the gate is opened, with the rest;
+/// - `give`: once the gate is opened, with so many bytes;
 /// - `panic`: not at all;
 /// - `whoami`: with the caller's id;
 /// - `maybe`: with whether the caller may have the id that follows;
@@ -206,6 +227,11 @@ impl Services for Desk {
             if body.starts_with(b"wait") {
                 self.gate.acquire().await.unwrap().forget();
                 return body.slice(4..);
+            }
+            if let Some(count) = body.strip_prefix(b"give ") {
+                let count = str::from_utf8(count).unwrap().parse().unwrap();
+                self.gate.acquire().await.unwrap().forget();
+                return Bytes::from(vec![0; count]);
             }
             assert!(!body.starts_with(b"panic"), "as the test wants");
             if body.starts_with(b"whoami") {
@@ -245,5 +271,20 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
             "{what}: not within {PATIENCE:?}"
         );
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// That one of two did not want the other, for this reason.
+pub(crate) fn assert_rejected<T: std::fmt::Debug>(
+    outcome: Result<T, CallError>,
+    code: RejectionCode,
+    by: Side,
+) -> Rejection {
+    match outcome {
+        Err(CallError::Refused(rejection)) => {
+            assert_eq!((rejection.code, rejection.by), (code, by), "{rejection}");
+            rejection
+        }
+        other => panic!("should be refused: {other:?}"),
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use catalog::Claim;
-use peer::Lane;
 use peer::protocol::{
     FRAME_HEADER_BYTES, Frame, FrameHeader, Hello, MESSAGE_HEADER_BYTES, Message, VERSION,
     body_bytes,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use peer::{Lane, Target};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::node::PATIENCE;
@@ -27,14 +27,26 @@ pub(crate) fn hello(claim: Claim) -> Hello {
 
 /// Plain, without a cluster key, with the handshake behind it.
 pub(crate) async fn connect(address: &str, claim: Claim) -> TcpStream {
+    connect_with(address, hello(claim)).await
+}
+
+/// The same, with these words.
+pub(crate) async fn connect_with(address: &str, hello: Hello) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    write(&mut stream, &Message::Hello(hello(claim)).encode()).await;
+    write(&mut stream, &Message::Hello(hello).encode()).await;
     assert!(matches!(read_message(&mut stream).await, Message::Hello(_)));
     assert_eq!(read_message(&mut stream).await, Message::Proof(None));
     write(&mut stream, &Message::Proof(None).encode()).await;
     let welcome = Message::Welcome { version: VERSION };
     assert_eq!(read_message(&mut stream).await, welcome);
     stream
+}
+
+/// Where somebody can be dialled who does what the test says.
+pub(crate) async fn listen() -> (TcpListener, Target) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = Target::anybody(listener.local_addr().unwrap().to_string());
+    (listener, target)
 }
 
 /// The other side of [`connect`].
@@ -46,11 +58,11 @@ pub(crate) async fn accept(stream: &mut TcpStream, claim: Claim) {
     write(stream, &Message::Welcome { version: VERSION }.encode()).await;
 }
 
-pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) {
+pub(crate) async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
     stream.write_all(bytes).await.unwrap();
 }
 
-pub(crate) async fn write_frame(stream: &mut TcpStream, frame: Frame) {
+pub(crate) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: Frame) {
     let (header, body) = frame.into_parts();
     write(stream, &[&header, body.as_ref()].concat()).await;
 }
@@ -63,7 +75,7 @@ pub(crate) async fn read_message(stream: &mut TcpStream) -> Message {
     Message::decode(&header, &body).unwrap()
 }
 
-pub(crate) async fn read_frame(stream: &mut TcpStream) -> Frame {
+pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Frame {
     let mut header = [0; FRAME_HEADER_BYTES];
     within(stream.read_exact(&mut header)).await.unwrap();
     let header = FrameHeader::decode(&header).unwrap().unwrap();

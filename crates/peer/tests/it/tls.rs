@@ -15,7 +15,7 @@ use tempfile::tempdir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::node::{Node, PATIENCE, claim, stranger};
+use crate::node::{Node, PATIENCE, assert_rejected, claim, stranger};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_with_what_init_made_talk_to_each_other() {
@@ -199,6 +199,21 @@ fn what_init_writes_is_its_owners_alone_and_never_written_over() {
 }
 
 #[test]
+fn an_authority_whose_key_was_taken_away_is_not_replaced() {
+    let dir = tempdir().unwrap();
+    pki::make(dir.path(), &[Holder::Any]).unwrap();
+    let [key, cluster] = ["ca.key", "cluster.key"].map(|name| dir.path().join(name));
+    std::fs::remove_file(&key).unwrap();
+    std::fs::remove_file(&cluster).unwrap();
+    let error = pki::make(dir.path(), &[Holder::Node(NodeId(1))]).unwrap_err();
+    assert!(
+        error.to_string().contains("ca.key, is not beside it"),
+        "{error}"
+    );
+    assert!(!cluster.exists() && !key.exists(), "nothing is written");
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named() {
     let spoil = |name: &str, spoil: &dyn Fn(&Path)| {
         let dir = tempdir().unwrap();
@@ -312,17 +327,4 @@ fn mode_of(path: &Path) -> u32 {
 fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn assert_rejected<T: std::fmt::Debug>(
-    outcome: Result<T, CallError>,
-    code: RejectionCode,
-    by: Side,
-) {
-    match outcome {
-        Err(CallError::Refused(rejection)) => {
-            assert_eq!((rejection.code, rejection.by), (code, by), "{rejection}");
-        }
-        other => panic!("should be refused: {other:?}"),
-    }
 }

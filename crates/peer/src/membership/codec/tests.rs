@@ -90,6 +90,22 @@ proptest! {
         prop_assert_eq!(read(&bytes[..cut]).is_ok(), is_whole);
     }
 
+    /// Whatever is read at all is read for what it says.
+    #[test]
+    fn a_changed_bit_is_refused_or_says_something_else(header in header(), claims in prop::collection::vec(claim(), 0..5), place: prop::sample::Index, bit in 0_u8..8) {
+        let mut bytes = write(&header, &claims);
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        match read(&bytes) {
+            Ok(Received::Protocol(header, claims)) => {
+                let again = write(&header, &claims);
+                prop_assert!(again == bytes || header.message == Message::Announce);
+            }
+            Ok(Received::Superseded { you, by }) => prop_assert_eq!(write_superseded(&you, &by), bytes),
+            Err(_) => {}
+        }
+    }
+
     #[test]
     fn anything_may_arrive(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = read(&bytes);

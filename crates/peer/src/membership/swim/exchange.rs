@@ -278,6 +278,18 @@ mod tests {
         }
 
         #[test]
+        fn a_changed_bit_is_refused_or_says_something_else(seeds in prop::collection::vec(any::<(u16, u8)>(), 0..30), place: prop::sample::Index, bit in 0_u8..8) {
+            for body in [Body::Ask { from: NodeId(7), fingerprint: 7 }, Body::Tell(claims(&seeds)), Body::Known(claims(&seeds))] {
+                let mut bytes = write(&body).to_vec();
+                let place = place.index(bytes.len());
+                bytes[place] ^= 1 << bit;
+                if let Some(read) = read(&bytes) {
+                    prop_assert_eq!(write(&read), bytes);
+                }
+            }
+        }
+
+        #[test]
         fn anything_may_arrive(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes);
         }
