@@ -15,11 +15,15 @@ use crate::incoming::Incoming;
 use crate::log::LogStore;
 use crate::machine::{Machine, Views};
 use crate::network::{Gate, Ways};
+use crate::quiet::Roster;
 use crate::runtime::Scope;
 use crate::twin::Twins;
 use crate::writer::Writer;
 use crate::{Change, Key, OpenError, Saved, Seams, Store, StoreError, Timings};
 use crate::{Status, steward};
+
+/// How long a node that closes waits for what is under way.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A node's part in the agreement on the catalog. Clones are the same.
 ///
@@ -147,20 +151,41 @@ impl Control {
     }
 
     /// Takes no part any more and leaves everything on disk.
+    ///
+    /// After 5 s it ends everything where it stands, as a loss of power would. What is given up then was
+    /// acknowledged to nobody: a write that is under way may yet reach the disk or not, and the position up
+    /// to which the log is agreed on may be an older one, which costs the next start one message.
     pub async fn close(&self) {
+        if tokio::time::timeout(CLOSE_PATIENCE, self.end())
+            .await
+            .is_err()
+        {
+            tracing::warn!("control did not end in time and is ended where it stands");
+        }
+        self.inner.scope.end();
+    }
+
+    async fn end(&self) {
         if let Some(running) = self.inner.engine.get() {
             let _ = running.raft.shutdown().await;
         }
         if let Err(error) = self.inner.log.flush().await {
             tracing::warn!(%error, "the last agreed position is not written down");
         }
-        self.inner.scope.end();
     }
 
     /// Ends everything where it stands, as a loss of power would.
     #[cfg(any(test, feature = "testing"))]
     pub fn crash(&self) {
         self.inner.scope.end();
+    }
+
+    /// What stops everything that this node does by itself for a while, as `SIGSTOP` does with a process.
+    /// Whoever calls its methods meanwhile must be stopped by another one.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn pause(&self) -> crate::testing::Pause {
+        self.inner.scope.pause()
     }
 
     pub(crate) async fn start_engine(&self, member: Member) -> Result<(), OpenError> {
@@ -170,7 +195,10 @@ impl Control {
         };
         let me = member.raft_id;
         let config = engine::config(&inner.timings, inner.snapshot_after)?;
+        let roster = Roster::default();
         let ways = Ways {
+            roster: roster.clone(),
+            rest: inner.timings.rest(),
             me,
             network: inner.seams.network.clone(),
             gate: inner.gate.clone(),
@@ -179,6 +207,7 @@ impl Control {
         let raft = Raft::new(me.0, Arc::new(config), ways, inner.log.clone(), machine);
         let raft = inner.scope.run(raft).await;
         let raft = raft.map_err(|error| OpenError::Engine(error.to_string()))?;
+        roster.set(raft.server_metrics());
         let _ = inner.engine.set(Running { raft, me });
         inner.scope.spawn(steward::run(Arc::downgrade(inner)));
         Ok(())

@@ -1,16 +1,19 @@
 //! The rules of the controller, pure: what it sees goes in, what is to be done comes out.
 //!
 //! - Every registered node follows the log; raft nodes of removed nodes and replaced disks do not.
-//! - Up to five nodes vote. A voter that is removed or drained leaves; one that is down leaves only for
-//!   another that takes its place, so that voters never dwindle by themselves.
+//! - One, three or five nodes vote, as many as are fit. One that is removed, drained or down leaves for
+//!   another that takes its place; without another only one that is removed, so that voters never dwindle
+//!   by themselves, and what drains keeps the vote that it can still cast.
 //! - A node that membership says is down is fenced after a while, and freed when it is back.
-//! - Leadership goes to the highest live voter, quietly: caught up, steady for 30 s, once a minute.
+//! - Leadership goes to the highest live voter, quietly: caught up, steady for 30 s, once a minute. Where
+//!   one node votes alone, the vote goes to the higher one of two in the same way.
 //! - A leader that hears no quorum falls silent for a while, again and again, so that others can elect.
 //!
-//! One change of the voters at a time, and none unless the new set has a live majority. What an earlier
-//! leader left half done is finished first.
+//! One change of the voters at a time, and none unless both the old and the new set have a live majority.
+//! What an earlier leader left half done is finished first.
 
 mod look;
+mod voters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +23,9 @@ use model::{Incarnation, Instant, NodeId};
 
 use crate::decide::look::Look;
 use crate::{Liveliness, Timings};
+
+/// How many entries a node may lack and still count as caught up.
+pub(crate) const LAG_MAX: u64 = 512;
 
 /// What the controller, or a node that is not, sees.
 #[derive(Debug, Clone, Default)]
@@ -117,7 +123,7 @@ pub struct Memory {
     last_transfer: Option<Instant>,
     /// When each start of a node was first seen in the catalog, by this leader.
     seen: BTreeMap<NodeId, (Incarnation, Instant)>,
-    /// Since when each voter has been alive and caught up.
+    /// Since when each node has been alive and caught up.
     steady: BTreeMap<RaftId, Instant>,
 }
 
@@ -142,12 +148,14 @@ pub fn decide(memory: &mut Memory, timings: &Timings, facts: &Facts, busy: bool)
         return actions;
     }
     actions.extend(look.fences());
-    let step = look.membership().or_else(|| look.transfer());
-    if matches!(step, Some(Action::Transfer(_))) {
-        memory.handing_over = Some(facts.now);
+    if let Some(change) = look.membership() {
+        actions.push(change);
+    } else if let Some(step) = look.hand_over() {
         memory.last_transfer = Some(facts.now);
+        // From here on the engine takes no commands. A vote that is given away holds up nothing.
+        memory.handing_over = matches!(step, Action::Transfer(_)).then_some(facts.now);
+        actions.push(step);
     }
-    actions.extend(step);
     actions
 }
 

@@ -1,11 +1,16 @@
 //! Leaving in good order: another voter becomes the controller before this one stops.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::RaftId;
+use catalog::{Node, NodeState, RaftId};
+use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 
 use crate::Control;
+use crate::control::Running;
+use crate::decide::LAG_MAX;
 use crate::status::Metrics;
 
 /// Between two looks at whether another one leads.
@@ -13,8 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Control {
     /// When this node is the controller, hands that over to the voter that has the most of the log, and
-    /// returns once this node leads no more, or after `patience`. Without a voter that is alive nothing
-    /// happens.
+    /// returns once this node leads no more, or after `patience`. One that votes alone gives its vote to
+    /// the follower that has the most, so that the others go on without it. Without another that is alive
+    /// nothing happens.
     pub async fn hand_over(&self, patience: Duration) {
         let Some(running) = self.inner.engine.get() else {
             return;
@@ -23,17 +29,20 @@ impl Control {
         let Some(heir) = self.heir(&metrics()) else {
             return;
         };
-        if let Err(error) = running.raft.trigger().transfer_leader(heir.0).await {
-            tracing::warn!(%error, "leadership is not handed over");
-            return;
-        }
         let handed_over = async {
+            hand_to(running, heir, votes_alone(&metrics())).await?;
             while metrics().state.is_leader() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+            Ok::<(), String>(())
         };
-        let in_time = tokio::time::timeout(patience, handed_over).await.is_ok();
-        tracing::info!(to = %heir.node(), in_time, "leadership is handed over");
+        let to = heir.node();
+        let handed_over = self.inner.scope.run(handed_over);
+        match tokio::time::timeout(patience, handed_over).await {
+            Ok(Ok(())) => tracing::info!(%to, "leadership is handed over"),
+            Ok(Err(error)) => tracing::warn!(%to, error, "leadership is not handed over"),
+            Err(_) => tracing::warn!(%to, "leadership was not taken over in time"),
+        }
     }
 
     /// The best of those that could lead instead; nobody when this node does not.
@@ -46,12 +55,49 @@ impl Control {
             let seen = alive.iter().find(|(node, _)| *node == voter.node());
             seen.is_some_and(|(_, liveliness)| liveliness.alive)
         };
-        let matched = metrics.replication.iter().flatten();
         let voters = metrics.membership_config.membership();
-        let is_voter = |id: u64| voters.voter_ids().any(|voter| voter == id);
+        let takes_vote = votes_alone(metrics).then(|| self.may_vote(metrics.last_log_index));
+        let matched = metrics.replication.iter().flatten();
+        let matched = matched.map(|(id, position)| (position.as_ref().map(|it| it.index), *id));
         matched
-            .filter(|(id, _)| **id != metrics.id && is_voter(**id) && lives(RaftId(**id)))
-            .max_by_key(|(id, position)| (position.as_ref().map(|position| position.index), **id))
-            .map(|(id, _)| RaftId(*id))
+            .filter(|(has, id)| match &takes_vote {
+                Some(takes_vote) => takes_vote(RaftId(*id), *has),
+                None => voters.voter_ids().any(|voter| voter == *id),
+            })
+            .filter(|(_, id)| *id != metrics.id && lives(RaftId(*id)))
+            .max()
+            .map(|(_, id)| RaftId(id))
     }
+
+    /// Tells of a follower whether it may have the only vote: it must be in full use, and lack little, for
+    /// from then on nothing is agreed on before it has everything.
+    fn may_vote(&self, last: Option<u64>) -> impl Fn(RaftId, Option<u64>) -> bool {
+        let catalog = self.view();
+        move |id, has| {
+            let lag = last
+                .unwrap_or_default()
+                .checked_sub(has.unwrap_or_default());
+            let node = catalog.node(id.node());
+            let is_in_use = |node: &Arc<Node>| {
+                node.raft_id() == id && node.state == NodeState::Active && !node.fenced
+            };
+            node.is_some_and(is_in_use) && lag.is_some_and(|lag| lag <= LAG_MAX)
+        }
+    }
+}
+
+fn votes_alone(metrics: &Metrics) -> bool {
+    let mut voters = metrics.membership_config.membership().voter_ids();
+    voters.all(|voter| voter == metrics.id)
+}
+
+/// With the only vote goes leadership, as soon as the change is agreed on.
+async fn hand_to(running: &Running, heir: RaftId, with_vote: bool) -> Result<(), String> {
+    if !with_vote {
+        let asked = running.raft.trigger().transfer_leader(heir.0).await;
+        return asked.map_err(|error| error.to_string());
+    }
+    let vote = ChangeMembers::ReplaceAllVoters(BTreeSet::from([heir.0]));
+    let changed = running.raft.change_membership(vote, true).await;
+    changed.map(drop).map_err(|error| error.to_string())
 }

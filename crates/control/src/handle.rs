@@ -105,7 +105,13 @@ impl Inner {
     }
 
     async fn take_chunk(&self, running: &Running, from: RaftId, chunk: SnapshotChunk) -> Response {
-        let progress = Incoming::take(&mut self.incoming.lock(), from, &chunk);
+        let vote = running.raft.server_metrics().borrow_watched().vote;
+        if chunk.vote < vote {
+            // Of a leader that was replaced, which learns it now and not after the last part.
+            return Response::SnapshotInstalled(vote);
+        }
+        let now = self.seams.clock.now();
+        let progress = Incoming::take(&mut self.incoming.lock(), now, from, &chunk);
         let contents = match progress {
             Progress::Next(offset) => return Response::SnapshotNext(offset),
             Progress::Damaged => return Response::Failed("the snapshot is damaged".to_owned()),
@@ -129,9 +135,9 @@ impl Inner {
         if leader_of(running) != Some(running.me) {
             return Response::NotLeader(leader_of(running));
         }
-        let proposal = match self.complete(running.me, proposal).await {
+        let proposal = match self.complete(running, proposal).await {
             Ok(proposal) => proposal,
-            Err(why) => return Response::Failed(why),
+            Err(answer) => return answer,
         };
         let write = running.raft.client_write(proposal);
         let Ok(written) = tokio::time::timeout(self.timings.call, write).await else {
@@ -149,15 +155,21 @@ impl Inner {
         }
     }
 
-    /// Fills in what only the controller can know, or says why it does not know it now.
-    async fn complete(&self, me: RaftId, proposal: Proposal) -> Result<Proposal, String> {
+    /// Fills in what only the controller can know, or answers at once: when it does not know it now, or
+    /// when nobody must get this into the log.
+    async fn complete(&self, running: &Running, proposal: Proposal) -> Result<Proposal, Response> {
         let Ok(command) = Command::decode(&proposal.command) else {
-            return Err("the command cannot be read".to_owned());
+            return Err(Response::Failed("the command cannot be read".to_owned()));
         };
+        if let Some(refusal) = self.objection(running, &command) {
+            // Of no position: a refusal waits for none.
+            return Err(Response::Proposed(0, Err(refusal)));
+        }
         let Command::Register(mut registration) = command else {
             return Ok(proposal);
         };
-        registration.holder_is_alive = self.holder_is_alive(me, &registration).await?;
+        let is_alive = self.holder_is_alive(running.me, &registration).await;
+        registration.holder_is_alive = is_alive.map_err(Response::Failed)?;
         registration.at = self.seams.clock.wall();
         Ok(Proposal {
             command: Command::Register(registration).encode().into(),

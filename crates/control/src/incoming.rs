@@ -1,7 +1,10 @@
 //! A snapshot that comes in parts.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use catalog::RaftId;
+use model::Instant;
 
 use crate::rpc::SnapshotChunk;
 
@@ -12,6 +15,8 @@ pub(crate) struct Incoming {
     /// The first part, without its bytes: what all parts must agree with.
     first: SnapshotChunk,
     bytes: BytesMut,
+    /// When the last part came.
+    heard: Instant,
 }
 
 /// What one more part has led to.
@@ -27,14 +32,20 @@ pub(crate) enum Progress {
 
 impl Incoming {
     /// Takes a part. One that does not go on where the last ended is asked for anew.
-    pub(crate) fn take(held: &mut Option<Self>, from: RaftId, chunk: &SnapshotChunk) -> Progress {
+    pub(crate) fn take(
+        held: &mut Option<Self>,
+        now: Instant,
+        from: RaftId,
+        chunk: &SnapshotChunk,
+    ) -> Progress {
         let continues = held.as_ref().is_some_and(|held| held.is_of(from, chunk));
         if !continues {
-            *held = Some(Self::new(from, chunk));
+            *held = Some(Self::new(now, from, chunk));
         }
         let Some(incoming) = held else {
             return Progress::Damaged;
         };
+        incoming.heard = now;
         if chunk.offset == incoming.bytes.len() as u64 {
             incoming.bytes.extend_from_slice(&chunk.bytes);
         }
@@ -51,8 +62,17 @@ impl Incoming {
         }
     }
 
+    /// Lets go of the parts when none has come for so long that their sender must have given up.
+    pub(crate) fn forget_stale(held: &mut Option<Self>, now: Instant, patience: Duration) {
+        let stale = held.take_if(|held| now.since(held.heard) >= patience);
+        if let Some(stale) = stale {
+            let (from, bytes) = (stale.from.node(), stale.bytes.len());
+            tracing::warn!(%from, bytes, "a snapshot that stopped coming is forgotten");
+        }
+    }
+
     /// Memory grows with what arrives, not with what is announced.
-    fn new(from: RaftId, chunk: &SnapshotChunk) -> Self {
+    fn new(now: Instant, from: RaftId, chunk: &SnapshotChunk) -> Self {
         Self {
             from,
             first: SnapshotChunk {
@@ -61,6 +81,7 @@ impl Incoming {
                 ..chunk.clone()
             },
             bytes: BytesMut::new(),
+            heard: now,
         }
     }
 
@@ -97,10 +118,10 @@ mod tests {
         let mut held = None;
         let one = RaftId(1);
         assert_eq!(
-            Incoming::take(&mut held, one, &chunk(0, 9)),
+            Incoming::take(&mut held, Instant::ZERO, one, &chunk(0, 9)),
             Progress::Next(9)
         );
-        let whole = Incoming::take(&mut held, one, &chunk(9, 13));
+        let whole = Incoming::take(&mut held, Instant::ZERO, one, &chunk(9, 13));
         assert_eq!(whole, Progress::Whole(Bytes::from_static(CONTENTS)));
         assert!(held.is_none());
     }
@@ -110,20 +131,20 @@ mod tests {
         let mut held = None;
         let one = RaftId(1);
         assert_eq!(
-            Incoming::take(&mut held, one, &chunk(9, 13)),
+            Incoming::take(&mut held, Instant::ZERO, one, &chunk(9, 13)),
             Progress::Next(0)
         );
         assert_eq!(
-            Incoming::take(&mut held, one, &chunk(0, 9)),
+            Incoming::take(&mut held, Instant::ZERO, one, &chunk(0, 9)),
             Progress::Next(9)
         );
         assert_eq!(
-            Incoming::take(&mut held, one, &chunk(0, 9)),
+            Incoming::take(&mut held, Instant::ZERO, one, &chunk(0, 9)),
             Progress::Next(9)
         );
         // Another leader's snapshot takes its place.
         assert_eq!(
-            Incoming::take(&mut held, RaftId(2), &chunk(9, 2)),
+            Incoming::take(&mut held, Instant::ZERO, RaftId(2), &chunk(9, 2)),
             Progress::Next(0)
         );
     }
@@ -134,9 +155,25 @@ mod tests {
         let mut bad = chunk(0, CONTENTS.len());
         bad.checksum ^= 1;
         assert_eq!(
-            Incoming::take(&mut held, RaftId(1), &bad),
+            Incoming::take(&mut held, Instant::ZERO, RaftId(1), &bad),
             Progress::Damaged
         );
         assert!(held.is_none());
+    }
+
+    #[test]
+    fn parts_whose_sender_is_gone_are_forgotten() {
+        let after = |seconds| Instant::ZERO.after(Duration::from_secs(seconds));
+        let patience = Duration::from_secs(30);
+        let mut held = None;
+        Incoming::take(&mut held, after(0), RaftId(1), &chunk(0, 9));
+        Incoming::take(&mut held, after(20), RaftId(1), &chunk(9, 2));
+        Incoming::forget_stale(&mut held, after(49), patience);
+        assert!(held.is_some());
+        Incoming::forget_stale(&mut held, after(50), patience);
+        assert!(held.is_none());
+        // What comes afterwards is asked for from the beginning.
+        let late = Incoming::take(&mut held, after(51), RaftId(1), &chunk(11, 3));
+        assert_eq!(late, Progress::Next(0));
     }
 }

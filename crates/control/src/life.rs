@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use catalog::{Addresses, Claim, Command, Outcome, RaftId, Registration};
 use model::{ClusterId, NodeId, Site};
 
 use crate::identity::{Identity, Member};
-use crate::{Change, Control, ControlError, Key, ProposeError, StoreError};
+use crate::{Change, Control, ControlError, Key, StoreError};
 
 /// What a node tells of itself when it registers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,20 +75,6 @@ impl Control {
             return self.finish_founding(member, introduction).await;
         }
         self.register_here(introduction).await
-    }
-
-    /// Answers a node that asks to be registered here: `request` is the encoding of its
-    /// [`Command::Register`], the answer that of [`catalog::encode_result`]; empty when nobody could say.
-    pub async fn handle_join(&self, request: Bytes) -> Bytes {
-        let command = Command::decode(&request);
-        let Ok(command @ Command::Register(_)) = command else {
-            return Bytes::new();
-        };
-        match self.propose(command).await {
-            Ok(outcome) => catalog::encode_result(&Ok(outcome)).into(),
-            Err(ProposeError::Refused(refusal)) => catalog::encode_result(&Err(refusal)).into(),
-            Err(ProposeError::Unavailable(_)) => Bytes::new(),
-        }
     }
 
     /// Every step may have been taken before a crash.

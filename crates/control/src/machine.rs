@@ -18,7 +18,7 @@ use crate::engine::{
     Answer, Engine, Entry, Position, Proposal, Snapshot, SnapshotMeta, StoredMembership,
 };
 use crate::recent::Recent;
-use crate::runtime::compute;
+use crate::runtime::{self, compute};
 use crate::writer::Writer;
 use crate::{Change, Key, Saved, StoreError, snapshot};
 
@@ -42,15 +42,16 @@ type Current = Arc<Mutex<Option<Snapshot>>>;
 pub(crate) struct Views {
     /// The catalog, at each change of it.
     pub(crate) catalog: watch::Sender<Arc<Catalog>>,
-    /// The last position applied, and how the catalog stood at it; told after the catalog.
-    pub(crate) applied: watch::Sender<Option<u64>>,
+    /// The last position applied, and how the catalog stood at it; told after the catalog. Many wait for it,
+    /// and are woken in their order.
+    pub(crate) applied: runtime::watch::Sender<Option<u64>>,
 }
 
 impl Default for Views {
     fn default() -> Self {
         Self {
             catalog: watch::Sender::new(Arc::default()),
-            applied: watch::Sender::new(None),
+            applied: runtime::watch::Sender::new(None),
         }
     }
 }

@@ -22,8 +22,10 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Snapshot, Vote};
+use crate::quiet::{Roster, Signs};
 use crate::rpc::{Request, Response, SnapshotChunk};
 use crate::{Network, NetworkError};
 
@@ -42,8 +44,8 @@ impl Gate {
     }
 }
 
-/// How many times the wait for any other answer a snapshot may take to be installed.
-const INSTALL_PATIENCE: u32 = 15;
+/// How many times the wait for any other answer the largest snapshot may take to be installed.
+pub(crate) const INSTALL_PATIENCE: u32 = 15;
 
 /// Makes the engine's way to each node.
 #[derive(Debug, Clone)]
@@ -53,6 +55,9 @@ pub(crate) struct Ways {
     pub(crate) gate: Gate,
     /// The longest wait for an answer to entries or to a part of a snapshot.
     pub(crate) patience: Duration,
+    pub(crate) roster: Roster,
+    /// How long a learner is not told again what it knows.
+    pub(crate) rest: Duration,
 }
 
 impl RaftNetworkFactory<Engine> for Ways {
@@ -62,6 +67,14 @@ impl RaftNetworkFactory<Engine> for Ways {
         Way {
             to: RaftId(target),
             ways: self.clone(),
+            signs: None,
+        }
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &EmptyNode) -> Way {
+        Way {
+            signs: Some(Signs::new(self.rest)),
+            ..self.new_client(target, node).await
         }
     }
 }
@@ -71,6 +84,8 @@ impl RaftNetworkFactory<Engine> for Ways {
 pub(crate) struct Way {
     to: RaftId,
     ways: Ways,
+    /// When it is for signs of life only.
+    signs: Option<Signs>,
 }
 
 impl Way {
@@ -110,6 +125,17 @@ impl Way {
         Ok(())
     }
 
+    /// Keeps back a sign of life that a learner does not need. It counts as one that did not arrive: only
+    /// an answer of the other counts as one.
+    fn spare(&self, request: &AppendEntriesRequest<Engine>) -> Result<(), RPCError<Engine>> {
+        let signs = self.signs.as_ref();
+        if signs.is_some_and(|signs| signs.is_spare(&self.ways.roster, self.to, request)) {
+            let why = "a learner that has confirmed this just now is not told again";
+            return Err(RPCError::Unreachable(Unreachable::from_string(why)));
+        }
+        Ok(())
+    }
+
     /// Sends the contents in parts, from where the other node wants them, until it has installed them.
     async fn send_snapshot(
         &self,
@@ -124,9 +150,8 @@ impl Way {
             self.pass_gate()?;
             let bytes = chunk(&snapshot.snapshot, offset);
             let length = snapshot.snapshot.len() as u64;
-            // The last part is answered when all of it is read and on the disk.
             let patience = match offset.saturating_add(bytes.len() as u64) >= length {
-                true => self.ways.patience * INSTALL_PATIENCE,
+                true => self.ways.patience * install_patience(snapshot.snapshot.len()),
                 false => self.ways.patience,
             };
             let request = Request::Snapshot(SnapshotChunk {
@@ -150,6 +175,14 @@ impl Way {
     }
 }
 
+/// How many times the wait for any other answer so many bytes may take: the last part is answered when all of
+/// it is read and on the disk. Not more, for nothing else is sent there while an answer that is lost is waited for.
+fn install_patience(length: usize) -> u32 {
+    let share = limits::SNAPSHOT_BYTES_MAX / INSTALL_PATIENCE as usize;
+    let more = u32::try_from(length / share).unwrap_or(u32::MAX);
+    more.saturating_add(1).min(INSTALL_PATIENCE)
+}
+
 /// Up to a chunk's bytes from `offset` on.
 fn chunk(contents: &Bytes, offset: u64) -> Bytes {
     let start = usize::try_from(offset).map_or(contents.len(), |at| at.min(contents.len()));
@@ -166,18 +199,23 @@ impl RaftNetworkV2<Engine> for Way {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Engine>, RPCError<Engine>> {
         self.pass_gate()?;
+        self.spare(&request)?;
+        let begin = Instant::now();
         // A sign of life is worth nothing when it is late; entries need the time to reach the disk.
         let deadline = if request.entries.is_empty() {
             option.soft_ttl()
         } else {
             self.ways.patience
         };
-        let request = Request::Append(request);
-        match self
-            .ask(&request, RPCTypes::AppendEntries, deadline)
-            .await?
-        {
-            Response::Appended(response) => Ok(response),
+        let asked = Request::Append(request.clone());
+        match self.ask(&asked, RPCTypes::AppendEntries, deadline).await? {
+            Response::Appended(response) => {
+                if let (AppendEntriesResponse::Success, Some(signs)) = (&response, &mut self.signs)
+                {
+                    signs.note(&request, begin);
+                }
+                Ok(response)
+            }
             other => Err(unexpected(&other)),
         }
     }

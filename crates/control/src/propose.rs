@@ -7,13 +7,12 @@ use bytes::Bytes;
 use catalog::{Catalog, Command, Outcome, RaftId, Refusal};
 use model::limits;
 use openraft::async_runtime::WatchReceiver;
-use openraft::metrics::RaftServerMetrics;
-use openraft::type_config::alias::WatchReceiverOf;
 use tokio::time::Instant;
 
 use crate::control::{Inner, Running};
-use crate::engine::{Engine, Proposal};
+use crate::engine::Proposal;
 use crate::handle::leader_of;
+use crate::quiet::ServerMetrics;
 use crate::rpc::{Request, Response};
 use crate::{Control, ProposeError, Status};
 
@@ -70,9 +69,6 @@ impl Control {
         }
     }
 }
-
-/// A bell for each change of who leads and who votes.
-type Changes = WatchReceiverOf<Engine, RaftServerMetrics<Engine>>;
 
 impl Inner {
     /// Asks whoever leads, until one answers or the time is over.
@@ -147,7 +143,7 @@ impl Inner {
     }
 
     /// Waits for a better time to ask again: until something has changed here, but not for long.
-    async fn pause(&self, changes: &mut Changes, left: Duration) -> Result<(), ProposeError> {
+    async fn pause(&self, changes: &mut ServerMetrics, left: Duration) -> Result<(), ProposeError> {
         let moment = left.min(self.timings.heartbeat / 2);
         let changed = tokio::time::timeout(moment, changes.changed()).await;
         if matches!(changed, Ok(Err(_))) {

@@ -4,7 +4,7 @@
 //! Everything that the engine of one node starts runs within one [`Scope`]. A scope's numbers follow
 //! from its seed alone, so a simulator can repeat a run; ending it is what a power cut does to a process.
 
-mod watch;
+pub(crate) mod watch;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -35,6 +35,8 @@ pub(crate) struct Scope(Arc<Shared>);
 struct Shared {
     state: Mutex<u64>,
     tasks: Mutex<Tasks>,
+    #[cfg(any(test, feature = "testing"))]
+    pause: crate::testing::Pause,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,8 @@ impl Scope {
         Self(Arc::new(Shared {
             state: Mutex::new(seed),
             tasks: Mutex::default(),
+            #[cfg(any(test, feature = "testing"))]
+            pause: crate::testing::Pause::default(),
         }))
     }
 
@@ -65,7 +69,10 @@ impl Scope {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = tokio::spawn(SCOPE.scope(self.clone(), future));
+        let future = SCOPE.scope(self.clone(), future);
+        #[cfg(any(test, feature = "testing"))]
+        let future = self.pause().hold(future);
+        let task = tokio::spawn(future);
         self.remember(task.abort_handle());
         task
     }
@@ -75,6 +82,12 @@ impl Scope {
         let mut tasks = self.0.tasks.lock();
         tasks.ended = true;
         tasks.handles.drain(..).for_each(|task| task.abort());
+    }
+
+    /// What stops every task of the scope for a while.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn pause(&self) -> crate::testing::Pause {
+        self.0.pause.clone()
     }
 
     fn remember(&self, task: AbortHandle) {

@@ -1,6 +1,6 @@
 //! What a node tells of its part in the agreement.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use catalog::RaftId;
@@ -183,6 +183,14 @@ pub(crate) fn quorum_heard(me: RaftId, metrics: &Metrics) -> Option<Duration> {
         return Some(Duration::ZERO);
     }
     metrics.last_quorum_acked.map(|heard| heard.elapsed())
+}
+
+/// How long ago the leader heard each of the others.
+pub(crate) fn heard(metrics: &Metrics) -> BTreeMap<RaftId, Duration> {
+    let heard = metrics.heartbeat.iter().flatten();
+    heard
+        .filter_map(|(node, at)| Some((RaftId(*node), at.as_ref()?.elapsed())))
+        .collect()
 }
 
 /// Whether no change of the voters is under way.

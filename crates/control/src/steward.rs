@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use catalog::{Command, RaftId};
 use openraft::ChangeMembers;
-use openraft::async_runtime::{Instant, WatchReceiver};
+use openraft::async_runtime::WatchReceiver;
 use openraft::impls::EmptyNode;
 use tokio::task::JoinHandle;
 
 use crate::control::{Inner, Running};
 use crate::decide::{Action, Facts, Leading, Memory, NodeFacts, decide};
-use crate::status::{Metrics, is_half_done, is_settled, quorum_heard};
+use crate::incoming::Incoming;
+use crate::network::INSTALL_PATIENCE;
+use crate::status::{heard, is_half_done, is_settled, quorum_heard};
 use crate::{Control, ProposeError};
 
 /// Everything that the loop wakes for.
@@ -42,6 +44,7 @@ pub(crate) async fn run(inner: Weak<Inner>) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
+        inner.forget_stale_snapshot();
         let Some(facts) = inner.facts() else {
             return;
         };
@@ -107,6 +110,12 @@ impl Inner {
         facts.collect()
     }
 
+    /// Frees what came of a snapshot whose sender is gone.
+    fn forget_stale_snapshot(&self) {
+        let patience = self.timings.call.saturating_mul(INSTALL_PATIENCE);
+        Incoming::forget_stale(&mut self.incoming.lock(), self.seams.clock.now(), patience);
+    }
+
     /// Opens or closes the leader's gate at once, and gives back what takes time.
     fn silence(&self, mut actions: Vec<Action>) -> Vec<Action> {
         actions.retain(|action| match action {
@@ -131,13 +140,6 @@ fn matched(
     let known = replication.into_iter().flatten();
     known
         .filter_map(|(node, position)| Some((RaftId(*node), position.as_ref()?.index)))
-        .collect()
-}
-
-fn heard(metrics: &Metrics) -> BTreeMap<RaftId, Duration> {
-    let heard = metrics.heartbeat.iter().flatten();
-    heard
-        .filter_map(|(node, at)| Some((RaftId(*node), at.as_ref()?.elapsed())))
         .collect()
 }
 

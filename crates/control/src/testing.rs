@@ -1,6 +1,8 @@
 //! For tests, the simulator and the fuzzer. A disk in memory keeps what was synced and, when the power
 //! fails, may lose what was not.
 
+mod pause;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use parking_lot::Mutex;
 
 use crate::rpc::{Request, Response};
 use crate::{BoxFuture, Change, Saved, Store, StoreError};
+
+pub use pause::Pause;
 
 /// A disk in memory. Clones are the same disk; it outlives the processes that use it.
 #[derive(Debug, Clone, Default)]

@@ -49,6 +49,12 @@ impl Timings {
             call: Duration::from_secs(2),
         }
     }
+
+    /// How long a learner that has answered a sign of life gets none that says the same. So it is heard
+    /// again before `election_max` is over, after which it would count as one that does not answer.
+    pub(crate) fn rest(&self) -> Duration {
+        self.election_max.saturating_sub(self.heartbeat * 2)
+    }
 }
 
 impl Default for Timings {

@@ -6,6 +6,8 @@
 //! Where to start: `check` lists the invariants; [`pure::run`] and [`whole::run`] live through one seed.
 
 mod check;
+mod clocks;
+mod due;
 mod gossips;
 mod ledger;
 mod links;

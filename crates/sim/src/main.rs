@@ -186,6 +186,7 @@ fn every_pure(args: &Args) -> Result<(), String> {
 
 fn every_cluster(args: &Args) -> Result<(), String> {
     let (mut agreed, mut acknowledged, mut starts, mut leaders) = (0, 0, 0, 0);
+    let mut faults = whole::Faults::default();
     for seed in args.seed..args.seed.saturating_add(args.seeds) {
         let report = whole::run(seed)
             .map_err(|violation| failed(&violation, &format!("cluster --seed {seed} --seeds 1")))?;
@@ -193,9 +194,10 @@ fn every_cluster(args: &Args) -> Result<(), String> {
         acknowledged += report.acknowledged;
         starts += report.starts;
         leaders += report.leaders;
+        faults.add(&report.faults);
     }
     println!(
-        "cluster: {} seeds, {agreed} entries, {acknowledged} acknowledged, {starts} starts, {leaders} leaders",
+        "cluster: {} seeds, {agreed} entries, {acknowledged} acknowledged, {starts} starts, {leaders} leaders\n{faults}",
         args.seeds
     );
     Ok(())

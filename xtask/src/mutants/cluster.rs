@@ -83,9 +83,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "handed-over-to-whoever-is-highest",
         file: LOOK,
-        find: "let is_preferred = highest.id > self.facts.me.node() && \
-               self.is_steady(highest.raft_id);",
-        replace: "let is_preferred = highest.id > self.facts.me.node();",
+        find: "let is_preferred = heir.node() > me.node() && self.is_steady(heir);",
+        replace: "let is_preferred = heir.node() > me.node();",
         caught_by: &["B1"],
         why: "a node that comes and goes takes leadership along each time",
     },
@@ -152,6 +151,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         replace: "let up = willing.filter(|node| !node.awaits_disk);",
         caught_by: &["M8"],
         why: "a new topic that nobody can write to",
+    },
+    Mutant {
+        name: "two-processes-of-one-node-live-on",
+        file: "peer/src/membership/swim/incoming.rs",
+        find: "self.ended = true; self.outputs.clear(); \
+               self.outputs.push_back(Output::Fenced { by });",
+        replace: "let _ = by;",
+        caught_by: &["M3", "G1"],
+        why: "the one that was replaced while it got no time never hears of it",
     },
     Mutant {
         name: "later-start-does-not-win",

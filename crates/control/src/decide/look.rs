@@ -4,13 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use catalog::{NodeState, RaftId};
-use model::{Instant, limits};
+use model::Instant;
 
-use super::{Action, Facts, Leading, Memory, NodeFacts};
+use super::{Action, Facts, LAG_MAX, Leading, Memory, NodeFacts};
 use crate::Timings;
-
-/// How many entries a node may lack and still count as caught up.
-const LAG_MAX: u64 = 512;
 
 /// One look at everything, by a leader.
 pub(super) struct Look<'a> {
@@ -81,61 +78,19 @@ impl Look<'_> {
         self.next_voters().map(Action::Vote)
     }
 
-    /// The voters after one change, if one is due and has a live majority behind it.
-    fn next_voters(&self) -> Option<BTreeSet<RaftId>> {
-        let voters = &self.facts.voters;
-        let others = || voters.iter().copied().filter(|it| *it != self.facts.me);
-        let mut leaving: Vec<RaftId> = others().filter(|it| self.leaves(*it)).collect();
-        // Who lives goes last: the majority may need it until the others are gone.
-        leaving.sort_by_key(|voter| self.lives(*voter));
-        let room = voters.len() < limits::VOTERS_MAX;
-        let down = others().find(|voter| self.is_down(*voter));
-        let other = if room { Some(None) } else { down.map(Some) };
-        let mut changes = leaving.into_iter().map(Some).chain(other);
-        changes.find_map(|out| self.voters_without(out))
-    }
-
-    /// The voters without one of them, and with another one if there is any.
-    fn voters_without(&self, out: Option<RaftId>) -> Option<BTreeSet<RaftId>> {
-        let mut next = self.facts.voters.clone();
-        if let Some(out) = out {
-            next.remove(&out);
-        }
-        let spare = self.best_spare(&next);
-        next.extend(spare);
-        let is_due = spare.is_some() || out.is_some_and(|out| self.leaves(out));
-        (is_due && self.has_live_majority(&next)).then_some(next)
-    }
-
-    /// The follower that should vote next: in a rack with the fewest voters, then the highest.
-    fn best_spare(&self, voters: &BTreeSet<RaftId>) -> Option<RaftId> {
-        if voters.len() >= limits::VOTERS_MAX {
-            return None;
-        }
-        let in_rack = |rack: &Option<String>| {
-            let voters = voters.iter().filter_map(|voter| self.node(*voter));
-            let same = voters.filter(|node| rack.is_some() && node.rack == *rack);
-            same.count()
+    /// To whom leadership goes now. One that votes alone gives its vote away, and leadership goes with it.
+    pub(super) fn hand_over(&self) -> Option<Action> {
+        let (me, voters) = (self.facts.me, &self.facts.voters);
+        let votes_alone = voters.iter().eq([&me]);
+        let heirs = if votes_alone {
+            &self.facts.learners
+        } else {
+            voters
         };
-        let spare = self.fit().filter(|node| {
-            self.facts.learners.contains(&node.raft_id) && !voters.contains(&node.raft_id)
-        });
-        let best = spare.max_by_key(|node| (std::cmp::Reverse(in_rack(&node.rack)), node.id));
-        best.map(|node| node.raft_id)
-    }
-
-    fn has_live_majority(&self, voters: &BTreeSet<RaftId>) -> bool {
-        let live = voters.iter().filter(|voter| self.lives(**voter));
-        live.count() * 2 > voters.len()
-    }
-
-    /// To whom leadership goes now.
-    pub(super) fn transfer(&self) -> Option<Action> {
-        let voters = self.fit().filter(|node| {
-            self.facts.voters.contains(&node.raft_id) && node.raft_id != self.facts.me
-        });
-        let highest = voters.max_by_key(|node| node.id)?;
-        let i_leave = self.leaves(self.facts.me);
+        let mut fit = self.fit().map(|node| node.raft_id).collect::<Vec<_>>();
+        fit.retain(|node| heirs.contains(node) && *node != me);
+        let heir = fit.into_iter().max_by_key(|node| node.node())?;
+        let i_leave = self.leaves(me) || !voters.contains(&me);
         let patience = if i_leave {
             self.timings.deaf
         } else {
@@ -143,18 +98,20 @@ impl Look<'_> {
         };
         let last = self.memory.last_transfer;
         let is_early = last.is_some_and(|at| self.since(at) < patience);
-        let is_caught_up = self.lag(highest.raft_id) == Some(0);
-        if !self.facts.settled || is_early || !is_caught_up {
+        if !self.facts.settled || is_early || self.lag(heir) != Some(0) {
             return None;
         }
-        let is_preferred = highest.id > self.facts.me.node() && self.is_steady(highest.raft_id);
-        (i_leave || is_preferred).then_some(Action::Transfer(highest.raft_id))
+        let is_preferred = heir.node() > me.node() && self.is_steady(heir);
+        (i_leave || is_preferred).then(|| match votes_alone {
+            true => Action::Vote(BTreeSet::from([heir])),
+            false => Action::Transfer(heir),
+        })
     }
 
-    /// Whether a voter has been fit, and this node has led, for long enough.
-    fn is_steady(&self, voter: RaftId) -> bool {
-        let fit_since = self.memory.steady.get(&voter).copied();
-        let alive_for = self.node(voter).map(|node| match self.belief(node) {
+    /// Whether a node has been fit, and this node has led, for long enough.
+    fn is_steady(&self, node: RaftId) -> bool {
+        let fit_since = self.memory.steady.get(&node).copied();
+        let alive_for = self.node(node).map(|node| match self.belief(node) {
             Belief::Alive(ago) => ago,
             Belief::Down(_) | Belief::Unknown => Duration::ZERO,
         });
@@ -176,18 +133,18 @@ impl Look<'_> {
         })
     }
 
-    /// Whether a voter is to vote no more, whatever its health.
-    fn leaves(&self, voter: RaftId) -> bool {
+    /// Whether a node is to vote no more once another does, whatever its health.
+    pub(super) fn leaves(&self, voter: RaftId) -> bool {
         let node = self.node(voter);
         node.is_none_or(|node| node.state == NodeState::Draining)
     }
 
-    fn lives(&self, voter: RaftId) -> bool {
+    pub(super) fn lives(&self, voter: RaftId) -> bool {
         let node = self.node(voter);
         node.is_some_and(|node| matches!(self.belief(node), Belief::Alive(_)))
     }
 
-    fn is_down(&self, voter: RaftId) -> bool {
+    pub(super) fn is_down(&self, voter: RaftId) -> bool {
         let is_down =
             |node: &NodeFacts| node.fenced && matches!(self.belief(node), Belief::Down(_));
         self.node(voter).is_some_and(is_down)
@@ -227,7 +184,7 @@ impl Look<'_> {
         Some(self.leading.last.saturating_sub(*matched))
     }
 
-    fn node(&self, raft_id: RaftId) -> Option<&NodeFacts> {
+    pub(super) fn node(&self, raft_id: RaftId) -> Option<&NodeFacts> {
         self.facts.nodes.iter().find(|node| node.raft_id == raft_id)
     }
 

@@ -2,6 +2,9 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+mod reach;
+mod voters;
+
 /// A cluster as its leader sees it, and what it remembers.
 struct Scene {
     facts: Facts,
@@ -127,108 +130,6 @@ fn named(nodes: &BTreeSet<RaftId>) -> String {
 /// What the first look at a scene leads to.
 fn check(mut scene: Scene, expected: Expect) {
     expected.assert_eq(&shown(&scene.look()));
-}
-
-#[test]
-fn who_follows_and_who_votes() {
-    // All is as it should be; 5 of 9 vote and 5, the highest of them, leads.
-    check(Scene::new(9, 5, 5), expect!["-"]);
-    // The voters grow to five, one at a time, and the highest is taken first.
-    check(Scene::new(3, 1, 1), expect!["-, vote 1+3"]);
-    check(Scene::new(9, 4, 1), expect!["-, vote 1+2+3+4+9"]);
-    // What was left half done comes first.
-    let half = |facts: &mut Facts| (facts.settled, facts.half_done) = (false, true);
-    check(Scene::new(3, 1, 1).with(half), expect!["-, finish"]);
-    // Not while a change is under way, nor somebody who is behind, down, fenced or drained.
-    check(
-        Scene::new(2, 1, 1).with(|f| f.settled = false),
-        expect!["-"],
-    );
-    let mut behind = Scene::new(2, 1, 1);
-    behind.leading().last = 1_000;
-    check(behind, expect!["-"]);
-    let mut unknown = Scene::new(2, 1, 1);
-    unknown.facts.members.remove(&NodeId(2));
-    check(unknown, expect!["-"]);
-    let mut down = Scene::new(2, 1, 1);
-    down.believe(2, false);
-    check(down, expect!["-"]);
-    let mut drained = Scene::new(2, 1, 1);
-    drained.node(2).state = NodeState::Draining;
-    check(drained, expect!["-"]);
-}
-
-#[test]
-fn those_who_leave() {
-    // A new node follows first.
-    check(
-        Scene::new(3, 3, 3).with(|f| f.nodes.push(node(NodeId(8)))),
-        expect!["-, follow 8"],
-    );
-    // A removed voter: its place is taken if there is somebody.
-    let removed = |facts: &mut Facts| facts.nodes.retain(|node| node.id.0 != 2);
-    check(
-        Scene::new(5, 5, 5).with(removed),
-        expect!["-, vote 1+3+4+5"],
-    );
-    check(
-        Scene::new(6, 5, 5).with(removed),
-        expect!["-, vote 1+3+4+5+6"],
-    );
-    // A removed follower is forgotten.
-    let gone = |facts: &mut Facts| facts.nodes.retain(|node| node.id.0 != 6);
-    check(Scene::new(6, 5, 5).with(gone), expect!["-, forget 6"]);
-    // Another disk: it follows under its new name before the old one leaves.
-    let mut replaced = Scene::new(3, 3, 3);
-    replaced.node(2).raft_id = RaftId::new(NodeId(2), 1);
-    check(replaced, expect!["-, follow 2'1"]);
-    // A drained voter leaves, unless the rest would be no live majority.
-    let mut drained = Scene::new(3, 3, 3);
-    drained.node(1).state = NodeState::Draining;
-    check(drained, expect!["-, vote 2+3"]);
-    let mut thin = Scene::new(3, 3, 3);
-    thin.node(1).state = NodeState::Draining;
-    thin.believe(2, false);
-    check(thin, expect!["-"]);
-    // Who is gone leaves before who lives, which the majority still needs.
-    let mut several = Scene::new(5, 5, 5).with(removed);
-    several.node(1).state = NodeState::Draining;
-    several.node(4).fenced = true;
-    several.believe(4, false);
-    check(several, expect!["-, vote 1+3+4+5"]);
-    // A leader that drains hands over at once.
-    let mut leader = Scene::new(3, 3, 3);
-    leader.node(3).state = NodeState::Draining;
-    check(leader, expect!["-, transfer 2"]);
-}
-
-#[test]
-fn voters_that_are_down_are_replaced_but_not_dropped() {
-    let mut alone = Scene::new(5, 5, 5);
-    alone.believe(2, false);
-    expect![[r#"
-        0ns: -
-        2.5s: -, fence 2
-    "#]]
-    .assert_eq(&alone.watch(20));
-    alone.node(2).fenced = true;
-    expect![[r#"
-        0ns: -
-    "#]]
-    .assert_eq(&alone.watch(20));
-    let mut replaced = Scene::new(7, 5, 5);
-    replaced.believe(2, false);
-    replaced.node(2).fenced = true;
-    check(replaced, expect!["-, vote 1+3+4+5+7"]);
-}
-
-#[test]
-fn racks_share_the_voters() {
-    let mut scene = Scene::new(6, 3, 3);
-    for (id, rack) in [(1, "a"), (2, "a"), (3, "b"), (4, "c"), (5, "b"), (6, "a")] {
-        scene.node(id).rack = Some(rack.to_owned());
-    }
-    check(scene, expect!["-, vote 1+2+3+4"]);
 }
 
 #[test]

@@ -44,12 +44,9 @@ struct State {
     waiting: BTreeMap<u64, Waker>,
 }
 
-impl async_runtime::Watch for Watch {
-    type Sender<T: OptionalSend + OptionalSync> = Sender<T>;
-    type Receiver<T: OptionalSend + OptionalSync> = Receiver<T>;
-    type Ref<'a, T: OptionalSend + 'a> = RwLockReadGuard<'a, T>;
-
-    fn channel<T: OptionalSend + OptionalSync>(init: T) -> (Sender<T>, Receiver<T>) {
+impl<T> Sender<T> {
+    /// A channel of its own, which may be without a reader.
+    pub(crate) fn new(value: T) -> Self {
         let state = State {
             version: 0,
             senders: 1,
@@ -57,12 +54,38 @@ impl async_runtime::Watch for Watch {
             next_id: 0,
             waiting: BTreeMap::new(),
         };
-        let shared = Arc::new(Shared {
-            value: RwLock::new(init),
+        Self(Arc::new(Shared {
+            value: RwLock::new(value),
             state: Mutex::new(state),
-        });
-        let receiver = Receiver::new(shared.clone());
-        (Sender(shared), receiver)
+        }))
+    }
+
+    /// The value.
+    pub(crate) fn borrow(&self) -> RwLockReadGuard<'_, T> {
+        self.0.value.read_recursive()
+    }
+
+    /// Another value, whether anybody reads it or not.
+    pub(crate) fn send_replace(&self, value: T) {
+        *self.0.value.write() = value;
+        self.0.ring();
+    }
+
+    /// One more reader.
+    pub(crate) fn subscribe(&self) -> Receiver<T> {
+        Receiver::new(self.0.clone())
+    }
+}
+
+impl async_runtime::Watch for Watch {
+    type Sender<T: OptionalSend + OptionalSync> = Sender<T>;
+    type Receiver<T: OptionalSend + OptionalSync> = Receiver<T>;
+    type Ref<'a, T: OptionalSend + 'a> = RwLockReadGuard<'a, T>;
+
+    fn channel<T: OptionalSend + OptionalSync>(init: T) -> (Sender<T>, Receiver<T>) {
+        let sender = Sender::new(init);
+        let receiver = sender.subscribe();
+        (sender, receiver)
     }
 }
 
@@ -71,8 +94,7 @@ impl<T: OptionalSend + OptionalSync> WatchSender<Watch, T> for Sender<T> {
         if self.0.state.lock().receivers == 0 {
             return Err(SendError(value));
         }
-        *self.0.value.write() = value;
-        self.0.ring();
+        self.send_replace(value);
         Ok(())
     }
 
@@ -88,11 +110,11 @@ impl<T: OptionalSend + OptionalSync> WatchSender<Watch, T> for Sender<T> {
     }
 
     fn borrow_watched(&self) -> RwLockReadGuard<'_, T> {
-        self.0.value.read_recursive()
+        self.borrow()
     }
 
     fn subscribe(&self) -> Receiver<T> {
-        Receiver::new(self.0.clone())
+        self.subscribe()
     }
 }
 
@@ -132,6 +154,17 @@ impl<T> Receiver<T> {
         let (id, seen) = (state.next_id, state.version);
         drop(state);
         Self { shared, id, seen }
+    }
+
+    /// Waits for such a value.
+    pub(crate) async fn wait_for(&mut self, is_it: impl Fn(&T) -> bool) -> Result<(), RecvError> {
+        loop {
+            self.seen = self.shared.state.lock().version;
+            if is_it(&self.shared.value.read_recursive()) {
+                return Ok(());
+            }
+            poll_fn(|context| self.poll_changed(context)).await?;
+        }
     }
 
     fn poll_changed(&mut self, context: &Context<'_>) -> Poll<Result<(), RecvError>> {

@@ -156,3 +156,30 @@ async fn a_failed_sync_stops_the_node_and_nobody_else() {
     world.control(other).propose(topic(2)).await.unwrap();
     assert_eq!(world.control(other).view().topics().count(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_lost_on_the_way_holds_up_its_node_for_a_moment_only() {
+    let mut world = World::new();
+    world.snapshot_after = Some(50);
+    for id in 1..=3 {
+        world.start(id).await.unwrap();
+    }
+    world.settle(3).await;
+    for (from, to) in [(1, 3), (3, 1)] {
+        world.cut(from, to, true);
+    }
+    for n in 0..300 {
+        world.control(1).propose(topic(n)).await.unwrap();
+    }
+    // By now it is told the snapshot, and hears nothing of it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (from, to) in [(1, 3), (3, 1)] {
+        world.cut(from, to, false);
+    }
+    let last = world.control(1).status().applied;
+    world
+        .until("it has everything", 6, || {
+            world.control(3).status().applied >= last
+        })
+        .await;
+}

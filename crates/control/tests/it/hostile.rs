@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use catalog::RaftId;
+use control::testing::MemoryDisk;
+use control::{Introduction, Newcomer, NotJoined};
 
 use crate::world::{World, topic};
 
@@ -46,13 +48,44 @@ async fn what_no_honest_node_says_is_refused_and_changes_nothing() {
         (before.term, before.controller)
     );
     world.control(2).propose(topic(1)).await.unwrap();
-    assert!(
-        world
-            .control(2)
-            .handle_join(Bytes::from_static(b"?"))
-            .await
-            .is_empty()
-    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_registers_itself_alone_and_as_whom_its_certificate_names() {
+    let mut world = World::of(1).await;
+    world.start(2).await.unwrap();
+    world.until_equal().await;
+    let strange = world.open(3, MemoryDisk::new().open()).await;
+    let other = world.open(4, MemoryDisk::new().open()).await;
+    let wanted = world.introduction(3);
+    let any = Introduction {
+        id: None,
+        ..wanted.clone()
+    };
+    let cases = [
+        (&other, true, &wanted, "only itself"),
+        (&strange, false, &wanted, "not that of node 3"),
+        (&strange, false, &any, "--any"),
+    ];
+    for (who, is_named, introduction, words) in cases {
+        let registration = strange.registration(introduction).await.unwrap();
+        let claim = &who.claim();
+        let newcomer = Newcomer { claim, is_named };
+        let joined = world.control(1).handle_join(&newcomer, registration).await;
+        match joined {
+            Err(NotJoined::Never(why)) => assert!(why.contains(words), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // One that is no member itself lets nobody in.
+    let registration = strange.registration(&wanted).await.unwrap();
+    let claim = &strange.claim();
+    let is_named = true;
+    let newcomer = Newcomer { claim, is_named };
+    let joined = other.handle_join(&newcomer, registration.clone()).await;
+    assert!(matches!(joined, Err(NotJoined::NotNow(_))), "{joined:?}");
+    let joined = world.control(2).handle_join(&newcomer, registration).await;
+    assert!(matches!(joined, Ok(Ok(_))), "{joined:?}");
 }
 
 #[tokio::test(start_paused = true)]

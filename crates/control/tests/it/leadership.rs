@@ -36,27 +36,28 @@ async fn the_highest_live_voter_leads_once_it_is_steady() {
         .until("3 leads", 10, || world.leader() == Some(3))
         .await;
     let transferred = tokio::time::Instant::now();
-    // A higher one comes: it waits until a minute has gone by since the last transfer.
+    // Two more come, and vote: the higher waits until a minute has gone by since the last transfer.
     world.start(4).await.unwrap();
-    world.settle(4).await;
+    world.start(5).await.unwrap();
+    world.settle(5).await;
     while transferred.elapsed() < Duration::from_secs(58) {
         assert_eq!(world.leader(), Some(3));
         seconds(1).await;
     }
     world
-        .until("4 leads", 10, || world.leader() == Some(4))
+        .until("5 leads", 10, || world.leader() == Some(5))
         .await;
     // It dies, and leads again after it came back: elected in between is whoever was quickest.
-    world.kill(4);
+    world.kill(5);
     world.until_leader(3).await;
-    world.start(4).await.unwrap();
+    world.start(5).await.unwrap();
     let back = tokio::time::Instant::now();
     while back.elapsed() < Duration::from_secs(29) {
-        assert_ne!(world.leader(), Some(4), "after {:?}", back.elapsed());
+        assert_ne!(world.leader(), Some(5), "after {:?}", back.elapsed());
         seconds(1).await;
     }
     world
-        .until("4 leads again", 100, || world.leader() == Some(4))
+        .until("5 leads again", 100, || world.leader() == Some(5))
         .await;
 }
 

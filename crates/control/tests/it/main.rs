@@ -8,9 +8,12 @@
 
 mod agreement;
 mod chaos;
+mod closing;
 mod hostile;
 mod identity;
 mod leadership;
+mod learners;
+mod pair;
 mod repeat;
 mod sqlite;
 mod twins;

@@ -109,28 +109,67 @@ async fn a_removed_node_follows_no_more_and_never_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_drains_hands_over_and_votes_no_more() {
-    let world = World::of(3).await;
+async fn a_leader_that_drains_hands_over_and_keeps_its_vote_until_another_has_it() {
+    let mut world = World::of(3).await;
     let drained = world.leader().unwrap();
-    let drain = Command::SetNodeState {
+    let set = |state| Command::SetNodeState {
         id: NodeId(drained),
-        state: NodeState::Draining,
+        state,
     };
+    let drain = set(NodeState::Draining);
     world.control(2).propose(drain).await.unwrap();
     world
-        .until("it follows without a vote", 15, || {
+        .until("another leads", 15, || {
             world.leader().is_some_and(|leader| leader != drained)
-                && !world.voters().contains(&drained)
         })
         .await;
-    let undrain = Command::SetNodeState {
-        id: NodeId(drained),
-        state: NodeState::Active,
-    };
-    world.control(drained).propose(undrain).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.voters().len(), 3, "two bear no loss");
+    world.start(4).await.unwrap();
     world
-        .until("it votes again", 15, || world.voters().len() == 3)
+        .until("the new one votes instead", 15, || {
+            world.voters().len() == 3 && !world.voters().contains(&drained)
+        })
         .await;
+    let undrain = set(NodeState::Active);
+    world.control(drained).propose(undrain).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(
+        !world.voters().contains(&drained),
+        "nobody is moved without need"
+    );
+    world.start(5).await.unwrap();
+    world
+        .until("it votes again", 15, || world.voters().len() == 5)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_removed_takes_another_vote_along_when_nobody_comes_after_it() {
+    let mut world = World::of(3).await;
+    let leader = world.leader().unwrap();
+    let gone = if leader == 2 { 3 } else { 2 };
+    let remove = Command::RemoveNode {
+        id: NodeId(gone),
+        lose_partitions: false,
+    };
+    world.control(leader).propose(remove).await.unwrap();
+    world.kill(gone);
+    world
+        .until("one votes", 10, || {
+            world.voters() == BTreeSet::from([leader])
+        })
+        .await;
+    let other = (1..=3).find(|id| *id != leader && *id != gone).unwrap();
+    world.kill(other);
+    world.control(leader).propose(topic(1)).await.unwrap();
+    // Two come, and three vote.
+    world.start(other).await.unwrap();
+    world.start(4).await.unwrap();
+    world
+        .until("three vote", 15, || world.voters().len() == 3)
+        .await;
+    world.until_equal().await;
 }
 
 #[tokio::test(start_paused = true)]

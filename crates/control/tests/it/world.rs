@@ -10,7 +10,8 @@ use std::time::Duration;
 use catalog::{Addresses, Command, Outcome, TopicSettings};
 use control::testing::MemoryDisk;
 use control::{
-    Control, ControlError, ControlOptions, Introduction, Liveliness, Role, Seams, Store, Timings,
+    Control, ControlError, ControlOptions, Introduction, Liveliness, Newcomer, Role, Seams, Store,
+    Timings,
 };
 use model::{Mode, NodeId, Site, Timestamp, TopicId};
 use port::{Port, Shared};
@@ -70,9 +71,9 @@ impl World {
         world
     }
 
-    /// Waits until `voters` nodes vote and everybody agrees on that.
-    pub(crate) async fn settle(&self, voters: usize) {
-        let wanted = voters.min(model::limits::VOTERS_MAX);
+    /// Waits until as many vote as are to of so many nodes, and everybody agrees on that.
+    pub(crate) async fn settle(&self, nodes: usize) {
+        let wanted = model::limits::voters_among(nodes);
         self.until("the voters are chosen", 30, || {
             self.running().all(|control| {
                 let status = control.status();
@@ -124,9 +125,15 @@ impl World {
         id: u16,
     ) -> Result<(), ControlError> {
         let registration = control.registration(&self.introduction(id)).await?;
-        let request = Command::Register(registration).encode();
-        let answer = self.control(other).handle_join(request.into()).await;
-        let outcome = catalog::decode_result(&answer).unwrap()?;
+        let newcomer = Newcomer {
+            claim: &control.claim(),
+            is_named: true,
+        };
+        let joined = self.control(other).handle_join(&newcomer, registration);
+        let outcome = match joined.await {
+            Ok(outcome) => outcome?,
+            Err(why) => return Err(ControlError::Unavailable(why.to_string())),
+        };
         control.joined(&outcome).await
     }
 
@@ -224,6 +231,11 @@ impl World {
 
     pub(crate) fn running(&self) -> impl Iterator<Item = &Control> {
         self.nodes.values().filter_map(|node| node.control.as_ref())
+    }
+
+    /// How many messages arrived at each node.
+    pub(crate) fn arrived(&self) -> BTreeMap<u16, u64> {
+        self.shared.arrived.lock().clone()
     }
 
     /// How many messages arrived, and a hash of all.

@@ -9,6 +9,7 @@ use model::{Instant, NodeId};
 use peer::membership::{Input, Listed, MemberId, MemberRow, Output, Profile, Swim};
 use seglog::disk::sim::Rng;
 
+use super::clocks::Clocks;
 use super::links::{Links, Machine};
 
 /// A process, by the number of its start among all.
@@ -34,6 +35,8 @@ pub(super) struct Gossips {
 struct Gossiper {
     machine: Machine,
     swim: Swim,
+    /// By which the membership reads the time.
+    clocks: Clocks,
     addresses: BTreeMap<NodeId, SocketAddr>,
     fenced_by: Option<MemberId>,
     /// When it is woken next; other wakings are of the past.
@@ -64,10 +67,17 @@ impl Gossips {
     }
 
     /// A process begins to gossip.
-    pub(super) fn start(&mut self, now: Instant, process: Process, machine: Machine, me: MemberId) {
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        process: Process,
+        (machine, clocks): (Machine, Clocks),
+        me: MemberId,
+    ) {
         let gossiper = Gossiper {
             machine,
-            swim: Swim::new(now, me, self.profile, self.rng.next()),
+            swim: Swim::new(clocks.shows(now), me, self.profile, self.rng.next()),
+            clocks,
             addresses: BTreeMap::new(),
             fenced_by: None,
             wakes_at: None,
@@ -85,6 +95,14 @@ impl Gossips {
     /// A process has ended, without a word.
     pub(super) fn stop(&mut self, process: Process) {
         self.running.remove(&process);
+    }
+
+    /// The clocks of a process are off in another way.
+    pub(super) fn set_clocks(&mut self, now: Instant, process: Process, clocks: Clocks) {
+        if let Some(gossiper) = self.running.get_mut(&process) {
+            gossiper.clocks = clocks;
+        }
+        self.wake(now, process);
     }
 
     /// A process does not run for a while.
@@ -146,7 +164,7 @@ impl Gossips {
         }
     }
 
-    /// What a process sees.
+    /// What a process sees; times are those of its own clock.
     pub(super) fn rows(&self, process: Process) -> Vec<MemberRow> {
         let gossiper = self.running.get(&process);
         gossiper
@@ -175,12 +193,13 @@ impl Gossips {
             }
             return;
         }
-        gossiper.swim.handle(now, input);
+        gossiper.swim.handle(gossiper.clocks.shows(now), input);
         let machine = gossiper.machine;
         while let Some(output) = self.poll(process) {
             self.output(now, process, machine, output, links);
         }
-        let deadline = self.running.get(&process).and_then(|it| it.swim.deadline());
+        let gossiper = self.running.get(&process);
+        let deadline = gossiper.and_then(|it| Some(it.clocks.when(it.swim.deadline()?)));
         if let Some(deadline) = deadline {
             self.wake(deadline.max(now), process);
         }

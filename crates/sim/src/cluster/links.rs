@@ -13,7 +13,7 @@ use seglog::disk::sim::Rng;
 pub(super) type Machine = usize;
 
 /// How bad the network is where it is not cut.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quality {
     /// Datagrams lost, of a thousand.
     pub(super) loss: u64,
@@ -42,6 +42,29 @@ impl Quality {
             ),
         }
     }
+}
+
+/// A way in which the network is bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// Two sides that do not see each other.
+    Halves(Vec<bool>),
+    /// One reaches nobody, and nobody reaches it.
+    Alone(Machine),
+    /// One hears nothing.
+    Deaf(Machine),
+    /// Nobody hears one.
+    Mute(Machine),
+    /// The one does not reach the other.
+    OneWay(Machine, Machine),
+    /// One sees all, the two sides do not see each other.
+    Bridge(Machine),
+    /// Each sees its two neighbours.
+    Ring,
+    /// Slow, and lossy.
+    Bad(Quality),
+    /// As it should be.
+    Good,
 }
 
 /// All links.
@@ -113,60 +136,42 @@ impl Links {
         }
     }
 
-    /// Makes the network bad in a way that is drawn, and says which.
-    pub(super) fn worsen(&mut self, rng: &mut Rng) -> String {
+    /// Makes the network bad in a way that is drawn, for one machine if it is about one.
+    pub(super) fn worsen(&mut self, one: Machine, rng: &mut Rng) -> Weather {
         self.cut.clear();
-        let one = rng.below(self.machines as u64) as Machine;
-        let other = rng.below(self.machines as u64) as Machine;
-        match rng.below(9) {
-            0 => self.halve(rng),
-            1 => {
-                self.isolate(one);
-                format!("{one} is alone")
-            }
-            2 => {
-                self.others(one).for_each(|from| self.cut(from, one));
-                format!("{one} is deaf")
-            }
-            3 => {
-                self.others(one).for_each(|to| self.cut(one, to));
-                format!("{one} is mute")
-            }
-            4 => {
-                self.cut(one, other);
-                format!("{one} does not reach {other}")
-            }
-            5 => self.bridge(one),
-            6 => self.ring(),
-            7 => {
-                self.quality = Quality::draw(rng);
-                format!("{:?}", self.quality)
-            }
-            _ => {
-                self.heal();
-                "healed".to_owned()
-            }
-        }
+        let weather = match rng.below(9) {
+            0 => Weather::Halves((0..self.machines).map(|_| rng.chance(50)).collect()),
+            1 => Weather::Alone(one),
+            2 => Weather::Deaf(one),
+            3 => Weather::Mute(one),
+            4 => Weather::OneWay(one, rng.below(self.machines as u64) as Machine),
+            5 => Weather::Bridge(one),
+            6 => Weather::Ring,
+            7 => Weather::Bad(Quality::draw(rng)),
+            _ => Weather::Good,
+        };
+        self.set(&weather);
+        weather
     }
 
-    /// Two sides, drawn.
-    fn halve(&mut self, rng: &mut Rng) -> String {
-        let side: Vec<bool> = (0..self.machines).map(|_| rng.chance(50)).collect();
-        self.cut_where(|a, b| side.get(a) != side.get(b));
-        format!("halves {side:?}")
-    }
-
-    /// One machine sees all, the two sides do not see each other.
-    fn bridge(&mut self, bridge: Machine) -> String {
-        self.cut_where(|a, b| a != bridge && b != bridge && a % 2 != b % 2);
-        format!("only {bridge} sees both sides")
-    }
-
-    /// Each sees its two neighbours.
-    fn ring(&mut self) -> String {
+    /// The network is bad in this way too.
+    pub(super) fn set(&mut self, weather: &Weather) {
         let machines = self.machines;
-        self.cut_where(|a, b| (a + 1) % machines != b && (b + 1) % machines != a);
-        "a ring".to_owned()
+        match weather {
+            Weather::Halves(side) => self.cut_where(|a, b| side.get(a) != side.get(b)),
+            Weather::Alone(one) => self.isolate(*one),
+            Weather::Deaf(one) => self.cut_where(|_, to| to == *one),
+            Weather::Mute(one) => self.cut_where(|from, _| from == *one),
+            Weather::OneWay(one, other) => self.cut(*one, *other),
+            Weather::Bridge(bridge) => {
+                self.cut_where(|a, b| a != *bridge && b != *bridge && a % 2 != b % 2);
+            }
+            Weather::Ring => {
+                self.cut_where(|a, b| (a + 1) % machines != b && (b + 1) % machines != a);
+            }
+            Weather::Bad(quality) => self.quality = *quality,
+            Weather::Good => self.heal(),
+        }
     }
 
     /// Nobody reaches it, and it reaches nobody.

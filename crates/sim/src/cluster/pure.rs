@@ -7,6 +7,7 @@
 
 mod agreement;
 mod chaos;
+mod enter;
 mod process;
 mod settle;
 mod world;

@@ -7,8 +7,10 @@
 
 mod bytes;
 mod disk;
+mod faults;
 mod history;
 mod life;
+mod process;
 mod scripts;
 mod senses;
 mod settle;
@@ -20,6 +22,7 @@ mod world;
 use std::future::Future;
 use std::time::Duration;
 
+pub use faults::{Fault, Faults};
 pub use scripts::{SCRIPTS, Script};
 
 use crate::Violation;
@@ -35,7 +38,7 @@ const FORM: Duration = Duration::from_secs(6);
 const CLIENTS: u64 = 3;
 
 /// What happened to one seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WholeReport {
     /// Processes that started.
     pub starts: u64,
@@ -51,6 +54,8 @@ pub struct WholeReport {
     pub leaders: u64,
     /// Times that leadership was handed over.
     pub transfers: u64,
+    /// What went wrong.
+    pub faults: Faults,
 }
 
 /// One seed from beginning to end.
@@ -159,7 +164,7 @@ impl world::State {
             acknowledged: self.history.acknowledged(),
             leaders: self.watch.terms() as u64,
             transfers: self.watch.transfers() as u64,
-            ..self.report
+            ..self.report.clone()
         }
     }
 }

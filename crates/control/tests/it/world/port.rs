@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) members: Mutex<BTreeMap<NodeId, Liveliness>>,
     /// What [`Entropy`] draws from.
     drawn: AtomicU64,
+    /// How many messages arrived at each node.
+    pub(super) arrived: Mutex<BTreeMap<u16, u64>>,
     /// How many messages arrived, and a hash of them, their ways and times.
     pub(super) heard: Mutex<(u64, u64)>,
 }
@@ -36,6 +38,7 @@ impl Shared {
             cut: Mutex::default(),
             members: Mutex::default(),
             drawn: AtomicU64::new(seed << 32),
+            arrived: Mutex::default(),
             heard: Mutex::default(),
         }
     }
@@ -45,6 +48,7 @@ impl Shared {
     }
 
     fn note_message(&self, from: u16, to: RaftId, message: &[u8]) {
+        *self.arrived.lock().entry(to.node().0).or_default() += 1;
         let mut heard = self.heard.lock();
         let mut bytes = message.to_vec();
         bytes.extend(from.to_be_bytes());

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use catalog::{Command, NodeState};
-use model::{Instant, NodeId};
+use model::NodeId;
 use seglog::disk::sim::Rng;
 
+use super::super::due::Due;
+use super::super::gossips::Process;
 use super::super::links::Machine;
 use super::process::Disk;
 use super::world::{World, storage};
@@ -19,9 +21,9 @@ struct Storm {
     disks: bool,
     copies: bool,
     operator: bool,
-    next_weather: Instant,
-    next_fault: Instant,
-    next_command: Instant,
+    next_weather: Due,
+    next_fault: Due,
+    next_command: Due,
     rng: Rng,
 }
 
@@ -35,20 +37,11 @@ impl Storm {
             disks: rng.chance(50),
             copies: rng.chance(50),
             operator: rng.chance(60),
-            next_weather: world.now,
-            next_fault: world.now,
-            next_command: world.now,
+            next_weather: Due::now(world.now),
+            next_fault: Due::now(world.now),
+            next_command: Due::now(world.now),
             rng,
         }
-    }
-
-    fn is_due(&mut self, next: fn(&mut Self) -> &mut Instant, now: Instant, millis: u64) -> bool {
-        if *next(self) > now {
-            return false;
-        }
-        let wait = Duration::from_millis(millis / 4 + self.rng.below(millis));
-        *next(self) = now.after(wait);
-        true
     }
 }
 
@@ -61,14 +54,15 @@ impl World {
 
     fn storm_once(&mut self, storm: &mut Storm) -> Result<(), Violation> {
         let now = self.now;
-        if storm.is_due(|it| &mut it.next_weather, now, 8_000) && storm.weather {
-            let what = self.links.worsen(&mut storm.rng);
-            self.note(format_args!("network: {what}"));
+        if storm.next_weather.comes(now, 8_000, &mut storm.rng) && storm.weather {
+            let one = self.any_machine(&mut storm.rng);
+            let weather = self.links.worsen(one, &mut storm.rng);
+            self.note(format_args!("network: {weather:?}"));
         }
-        if storm.is_due(|it| &mut it.next_fault, now, 1_500) {
+        if storm.next_fault.comes(now, 1_500, &mut storm.rng) {
             self.fault(storm)?;
         }
-        if storm.is_due(|it| &mut it.next_command, now, 300) {
+        if storm.next_command.comes(now, 300, &mut storm.rng) {
             self.one_command()?;
         }
         Ok(())
@@ -88,8 +82,8 @@ impl World {
     }
 
     fn fault(&mut self, storm: &mut Storm) -> Result<(), Violation> {
-        let machine = storm.rng.below(self.machines.len() as u64) as Machine;
-        match storm.rng.below(10) {
+        let machine = self.any_machine(&mut storm.rng);
+        match storm.rng.below(11) {
             0 | 1 if storm.kills => self.kill_on(machine),
             2 | 3 => self.revive(machine),
             4 if storm.pauses => self.pause_or_resume(machine),
@@ -98,9 +92,14 @@ impl World {
             7 if storm.copies => self.back_up_or_restore(machine, &mut storm.rng),
             8 if storm.operator => return self.operate(machine, &mut storm.rng),
             9 => self.join_anew(machine),
+            10 if storm.copies && storm.pauses => self.replace_paused(machine, &mut storm.rng),
             _ => {}
         }
         Ok(())
+    }
+
+    fn any_machine(&self, rng: &mut Rng) -> Machine {
+        rng.below(self.machines.len() as u64) as Machine
     }
 
     fn kill_on(&mut self, machine: Machine) {
@@ -172,9 +171,9 @@ impl World {
 
     /// A data directory is copied to a machine that nobody uses, and started there.
     fn copy_disk(&mut self, from: Machine, rng: &mut Rng) {
-        let to = rng.below(self.machines.len() as u64) as Machine;
-        let unused = self.process_on(to).is_none() && self.machines[to].disk.member.is_none();
-        if from == to || !unused || self.machines[from].disk.member.is_none() {
+        let to = self.any_machine(rng);
+        let is_member = self.machines[from].disk.member.is_some();
+        if from == to || !is_member || !self.is_unused(to) {
             return;
         }
         self.machines[to].disk = self.machines[from].disk.clone();
@@ -184,6 +183,25 @@ impl World {
             "machine {to} has a copy of the disk of {from}"
         ));
         self.start(to);
+    }
+
+    /// A process gets no time, a person takes it for dead and starts its node elsewhere from a copy, and then
+    /// it goes on.
+    fn replace_paused(&mut self, machine: Machine, rng: &mut Rng) {
+        let serves = |id: &Process| self.processes.get(id).is_some_and(|it| it.serves.is_some());
+        let Some(id) = self.process_on(machine).filter(serves) else {
+            return;
+        };
+        if self.is_running(id) {
+            self.pause_or_resume(machine);
+        }
+        self.copy_disk(machine, rng);
+    }
+
+    /// Whether a machine has no node, or one that does not come back like this.
+    fn is_unused(&self, machine: Machine) -> bool {
+        let place = &self.machines[machine];
+        self.process_on(machine).is_none() && (place.disk.member.is_none() || place.retired)
     }
 
     /// A data directory is saved, or put back as it was then.
@@ -207,8 +225,7 @@ impl World {
 
     /// A machine that nobody uses gets a new disk and joins under whatever id, or under one of another.
     fn join_anew(&mut self, machine: Machine) {
-        let is_member = self.machines[machine].disk.member.is_some();
-        if self.process_on(machine).is_some() || is_member && !self.machines[machine].retired {
+        if !self.is_unused(machine) {
             return;
         }
         let disk = self.new_disk();

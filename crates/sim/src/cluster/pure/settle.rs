@@ -146,7 +146,7 @@ impl World {
         let live = fit
             .iter()
             .filter(|id| voters.iter().any(|voter| voter.node() == **id));
-        let wanted = fit.len().min(limits::VOTERS_MAX);
+        let wanted = limits::voters_among(fit.len());
         let live = live.count();
         ensure(live >= wanted, B3, || {
             format!("{live} of {fit:?} vote, and {wanted} should: {voters:?}")

@@ -39,14 +39,15 @@ impl World {
                 continue;
             };
             let looks = self.lock().rng.chance(30);
-            let done = async {
+            let world = self.clone();
+            let done = self.spawn(process, async move {
                 if looks {
-                    self.look_afresh(process, &control).await;
+                    world.look_afresh(process, &control).await;
                 } else {
-                    let command = self.lock().whims.command(&control.view());
-                    let _ = self.ask(process, &control, command).await;
+                    let command = world.lock().whims.command(&control.view());
+                    let _ = world.ask(process, &control, command).await;
                 }
-            };
+            });
             if tokio::time::timeout(PATIENCE, done).await.is_err() {
                 self.lock().note(format_args!(
                     "client {number} gives up on process {process}"

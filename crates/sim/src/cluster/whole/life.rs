@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use catalog::{Addresses, Command, Outcome};
-use control::{Control, ControlError, ControlOptions, Introduction, Seams};
+use catalog::{Addresses, Outcome, Registration};
+use control::{Control, ControlError, ControlOptions, Introduction, Newcomer, Seams};
 use model::Site;
 use parking_lot::Mutex;
 use peer::membership::MemberId;
@@ -17,9 +16,11 @@ use tokio::time::{sleep, timeout};
 
 use super::super::gossips::{Process, address_of};
 use super::super::links::Machine;
+use super::faults::Fault;
+use super::process::{End, WholeProcess};
 use super::senses::Senses;
 use super::wire::{Wire, way};
-use super::world::{End, WholeProcess, World};
+use super::world::{State, World};
 
 /// Until one who asks for a place asks the next.
 const JOIN_PATIENCE: Duration = Duration::from_secs(3);
@@ -35,8 +36,10 @@ impl World {
             state
                 .processes
                 .insert(process, WholeProcess::new(machine, started));
+            let pace = state.draw_pace();
             if let Some(machine) = state.machines.get_mut(machine) {
                 machine.retired = false;
+                machine.clocks.begin_anew(pace);
             }
             state.note(format_args!(
                 "process {process} starts on machine {machine}"
@@ -86,12 +89,11 @@ async fn open(world: &World, process: Process, machine: Machine) -> Result<Contr
         let senses = Arc::new(Senses {
             world: world.clone(),
             process,
-            skew: place.skew,
             rng: Mutex::new(Rng::new(seed)),
         });
         let options = ControlOptions {
             store: place.disk.open(),
-            timings: state.timings.clone(),
+            timings: place.clocks.timings(&state.timings),
             snapshot_after: Some(state.snapshot_after),
         };
         let network = Arc::new(Wire {
@@ -151,14 +153,17 @@ async fn enter(
         return control.found(introduction).await;
     }
     let registration = control.registration(introduction).await?;
-    let request = Bytes::from(Command::Register(registration).encode());
-    let outcome = join(world, process, request).await?;
+    let outcome = join(world, process, registration).await?;
     control.joined(&outcome).await?;
     Ok(outcome)
 }
 
 /// Asks one process after the other to be registered.
-async fn join(world: &World, process: Process, request: Bytes) -> Result<Outcome, ControlError> {
+async fn join(
+    world: &World,
+    process: Process,
+    registration: Registration,
+) -> Result<Outcome, ControlError> {
     let nobody = || ControlError::Unavailable("nobody answers".to_owned());
     let here = world.lock().machine_of(process).ok_or_else(nobody)?;
     let others: Vec<(Process, Machine, Control)> = {
@@ -174,17 +179,22 @@ async fn join(world: &World, process: Process, request: Bytes) -> Result<Outcome
             continue;
         };
         sleep(delay).await;
-        if control.view().admit(&claim_of(world, process)?).is_err() {
+        let claim = claim_of(world, process)?;
+        if control.view().admit(&claim).is_err() {
             continue;
         }
-        let asked = request.clone();
-        let handling = world.spawn(other, async move { control.handle_join(asked).await });
+        let asked = registration.clone();
+        let handling = world.spawn(other, async move {
+            let newcomer = Newcomer {
+                claim: &claim,
+                is_named: true,
+            };
+            control.handle_join(&newcomer, asked).await
+        });
         let Ok(Ok(answer)) = timeout(JOIN_PATIENCE, handling).await else {
             continue;
         };
-        if let (Some(delay), Ok(answer)) =
-            (way(world, there, here), catalog::decode_result(&answer))
-        {
+        if let (Some(delay), Ok(answer)) = (way(world, there, here), answer) {
             sleep(delay).await;
             return answer.map_err(ControlError::Refused);
         }
@@ -205,7 +215,8 @@ fn claim_of(world: &World, process: Process) -> Result<catalog::Claim, ControlEr
 fn serve(world: &World, process: Process, machine: Machine, me: MemberId) {
     let mut state = world.lock();
     let now = state.now();
-    state.gossips.start(now, process, machine, me);
+    let clocks = state.clocks_of(process);
+    state.gossips.start(now, process, (machine, clocks), me);
     if let Some(process) = state.processes.get_mut(&process) {
         process.serves = Some((me.node, me.incarnation));
     }
@@ -243,6 +254,18 @@ async fn follow(world: &World, process: Process, control: &Control) {
         if views.changed().await.is_err() {
             return;
         }
+    }
+}
+
+impl State {
+    /// By how many thousandths the clock of the next process is fast.
+    fn draw_pace(&mut self) -> i64 {
+        if !self.are_clocks_off || self.rng.chance(30) {
+            return 0;
+        }
+        self.report.faults.note(Fault::OffPace);
+        let off = 5 + self.rng.below(16).cast_signed();
+        if self.rng.chance(50) { off } else { -off }
     }
 }
 

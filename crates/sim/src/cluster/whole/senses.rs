@@ -6,30 +6,30 @@ use parking_lot::Mutex;
 use peer::membership::Liveness as Seen;
 use seglog::disk::sim::Rng;
 
+use super::super::clocks::Clocks;
 use super::super::gossips::Process;
 use super::world::World;
-
-/// When everything begins, in civil time.
-const EPOCH_MS: i64 = 1_800_000_000_000;
 
 #[derive(Debug)]
 pub(super) struct Senses {
     pub(super) world: World,
     pub(super) process: Process,
-    /// How far the civil clock of the machine is off, in milliseconds.
-    pub(super) skew: i64,
     pub(super) rng: Mutex<Rng>,
 }
 
 impl Clock for Senses {
     fn now(&self) -> Instant {
-        self.world.now()
+        self.clocks().shows(self.world.now())
     }
 
     fn wall(&self) -> Timestamp {
-        let passed = self.world.now().since(Instant::ZERO).as_millis();
-        let millis = EPOCH_MS + self.skew + i64::try_from(passed).unwrap_or(0);
-        Timestamp::from_millis(millis).unwrap_or_default()
+        self.clocks().civil(self.world.now())
+    }
+}
+
+impl Senses {
+    fn clocks(&self) -> Clocks {
+        self.world.lock().clocks_of(self.process)
     }
 }
 

@@ -29,6 +29,7 @@ impl World {
         let core = self.lock().draw_core();
         self.lock().heal_core(&core);
         for machine in &core {
+            self.resume_on(*machine);
             self.revive(*machine);
         }
         self.check_available(&core).await
@@ -39,6 +40,7 @@ impl World {
         let machines: Vec<Machine> = (0..self.lock().machines.len()).collect();
         self.lock().heal_core(&machines);
         for machine in &machines {
+            self.resume_on(*machine);
             self.revive(*machine);
         }
         self.check_available(&machines).await?;
@@ -253,7 +255,7 @@ impl State {
             format!("{strange:?} votes, and is no node")
         })?;
         let fit = self.fit();
-        let wanted = fit.len().min(limits::VOTERS_MAX);
+        let wanted = limits::voters_among(fit.len());
         let live = voters
             .iter()
             .filter(|voter| fit.contains(&voter.node()))

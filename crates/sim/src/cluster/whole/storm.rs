@@ -1,17 +1,19 @@
 //! What goes wrong, and what the operator does meanwhile.
 
 mod disks;
+mod time;
 
 use std::time::Duration;
 
 use catalog::{Command, NodeState};
-use control::{Control, Role};
-use model::{Instant, NodeId};
+use control::Control;
+use model::NodeId;
 use seglog::disk::sim::Rng;
 
+use super::super::due::Due;
 use super::super::gossips::Process;
 use super::super::links::Machine;
-use super::disk::WholeDisk;
+use super::faults::Fault;
 use super::world::{State, World};
 use crate::Violation;
 
@@ -27,8 +29,9 @@ pub(super) struct Storm {
     copies: bool,
     operator: bool,
     clocks: bool,
-    next_weather: Instant,
-    next_fault: Instant,
+    pauses: bool,
+    next_weather: Due,
+    next_fault: Due,
     rng: Rng,
 }
 
@@ -44,19 +47,11 @@ impl Storm {
             copies: rng.chance(50),
             operator: rng.chance(60),
             clocks: rng.chance(30),
-            next_weather: now,
-            next_fault: now,
+            pauses: rng.chance(60),
+            next_weather: Due::now(now),
+            next_fault: Due::now(now),
             rng,
         }
-    }
-
-    fn is_due(&mut self, next: fn(&mut Self) -> &mut Instant, now: Instant, millis: u64) -> bool {
-        if *next(self) > now {
-            return false;
-        }
-        let wait = Duration::from_millis(millis / 4 + self.rng.below(millis));
-        *next(self) = now.after(wait);
-        true
     }
 }
 
@@ -64,16 +59,17 @@ impl World {
     /// Faults for a while.
     pub(super) async fn storm(&self, time: Duration) -> Result<(), Violation> {
         let mut storm = Storm::draw(self);
+        if storm.copies {
+            self.lock().back_up_all();
+        }
         let until = self.now().after(time);
         while self.now() < until {
             self.pass(Duration::from_millis(100)).await?;
             let now = self.now();
-            if storm.is_due(|it| &mut it.next_weather, now, 8_000) && storm.weather {
-                let mut state = self.lock();
-                let what = state.links.worsen(&mut storm.rng);
-                state.note(format_args!("network: {what}"));
+            if storm.next_weather.comes(now, 8_000, &mut storm.rng) && storm.weather {
+                self.lock().worsen(&mut storm.rng);
             }
-            if storm.is_due(|it| &mut it.next_fault, now, 2_500) {
+            if storm.next_fault.comes(now, 1_500, &mut storm.rng) {
                 self.fault(&mut storm);
             }
         }
@@ -83,18 +79,19 @@ impl World {
     fn fault(&self, storm: &mut Storm) {
         let machine = self.lock().victim(&mut storm.rng);
         let rng = &mut storm.rng;
-        match rng.below(13) {
+        match rng.below(20) {
             0 | 1 if storm.kills => self.lock().kill_on(machine, rng.chance(50)),
             2 if storm.kills => self.power_cut(rng),
             3..6 => self.revive(machine),
             6 if storm.slow_disks => self.lock().slow_down(machine, rng),
             7 if storm.slow_disks => self.fail_disk(machine),
             8 if storm.lost_disks => self.lock().lose_disk(machine),
-            9 if storm.copies => self.back_up_or_restore(machine, rng),
-            10 if storm.operator => self.operate(machine, rng),
-            11 if storm.operator => self.join_anew(machine, rng),
-            12 if storm.kills => self.stop(machine),
-            _ if storm.clocks => self.lock().jump(machine, rng),
+            9 | 10 if storm.copies => self.back_up_or_restore(machine, rng),
+            11 | 12 if storm.operator => self.operate(machine, rng),
+            13 | 14 if storm.operator => self.join_anew(rng),
+            15 if storm.kills => self.stop(machine),
+            16..19 if storm.pauses => self.pause_a_while(machine, rng),
+            19 if storm.clocks => self.jump(machine, rng),
             _ => {}
         }
     }
@@ -102,7 +99,11 @@ impl World {
     /// The power fails everywhere at once, and is back.
     fn power_cut(&self, rng: &mut Rng) {
         let machines = self.lock().machines.len();
-        self.lock().note(format_args!("power cut"));
+        {
+            let mut state = self.lock();
+            state.report.faults.note(Fault::PowerCut);
+            state.note(format_args!("power cut"));
+        }
         for machine in 0..machines {
             let was_there = self.lock().process_on(machine).is_some();
             self.lock().kill_on(machine, rng.chance(50));
@@ -114,11 +115,12 @@ impl World {
 
     /// A process is stopped in good order, as a person does before an upgrade, and starts again.
     fn stop(&self, machine: Machine) {
+        let Some((process, control)) = self.lock().begin_stop(machine) else {
+            return;
+        };
+        let pause = self.lock().pause_of(process);
         let world = self.clone();
         let stopping = async move {
-            let Some((process, control)) = world.lock().begin_stop(machine) else {
-                return;
-            };
             control.hand_over(STOP_PATIENCE).await;
             world.lock().leave(process);
             world.ring();
@@ -126,7 +128,7 @@ impl World {
             world.lock().kill(process, true);
             world.revive(machine);
         };
-        drop(tokio::spawn(stopping));
+        drop(tokio::spawn(pause.hold(stopping)));
     }
 
     pub(super) fn revive(&self, machine: Machine) {
@@ -144,58 +146,6 @@ impl World {
         }
     }
 
-    /// Writes fail, the machine is started anew, and the disk works again.
-    fn fail_disk(&self, machine: Machine) {
-        let mut state = self.lock();
-        let Some(place) = state.machines.get_mut(machine) else {
-            return;
-        };
-        place.disk.disk.fail("no answer");
-        state.note(format_args!("the disk of machine {machine} fails"));
-        drop(state);
-        let world = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            world.lock().repair_disk(machine);
-            world.revive(machine);
-        });
-    }
-
-    /// A data directory is saved; or put back as it was then, when the node has been started since, and
-    /// all know that.
-    fn back_up_or_restore(&self, machine: Machine, rng: &mut Rng) {
-        let restored = {
-            let mut state = self.lock();
-            let Some(backup) = state.backup_of(machine).filter(|_| rng.chance(60)) else {
-                state.back_up(machine);
-                return;
-            };
-            state.is_known_to_be_old(&backup) && state.put_back(machine, backup)
-        };
-        if restored {
-            self.start(machine, false);
-        }
-    }
-
-    /// A machine that nobody uses gets a new disk and joins.
-    fn join_anew(&self, machine: Machine, rng: &mut Rng) {
-        {
-            let mut state = self.lock();
-            let is_used = state.process_on(machine).is_some();
-            let sync = state.sync;
-            let Some(place) = state.machines.get_mut(machine) else {
-                return;
-            };
-            let is_member = !place.disk.ancestors.is_empty() && !place.retired;
-            if is_used || is_member {
-                return;
-            }
-            place.disk = WholeDisk::new(sync);
-            place.wanted = rng.chance(40).then(|| NodeId(rng.below(8) as u16));
-        }
-        self.start(machine, false);
-    }
-
     /// What a person does: nodes leave, are drained, or get another disk.
     fn operate(&self, machine: Machine, rng: &mut Rng) {
         let command = self.lock().order(machine, rng);
@@ -205,6 +155,7 @@ impl World {
             .next()
             .map(|(id, _, control)| (id, control.clone()));
         if let (Some(command), Some((process, control))) = (command, who) {
+            self.lock().note_order(&command);
             let world = self.clone();
             let asked = async move { world.ask(process, &control, command).await };
             drop(self.spawn(process, asked));
@@ -213,13 +164,22 @@ impl World {
 }
 
 impl State {
-    /// A machine; often that of whoever leads.
+    /// A machine; often that of whoever leads, and more often one in use than not.
     fn victim(&self, rng: &mut Rng) -> Machine {
-        let leads = |control: &Control| control.status().role == Role::Leader;
-        let leader = self.serving().find(|(_, _, control)| leads(control));
-        let leader = leader.and_then(|(id, _, _)| self.machine_of(id));
+        let leader = self.leading_machine();
+        let used: Vec<Machine> = self.processes.values().map(|it| it.machine).collect();
         let any = rng.below(self.machines.len() as u64) as Machine;
-        leader.filter(|_| rng.chance(30)).unwrap_or(any)
+        let used = rng.pick(&used).copied().filter(|_| rng.chance(50));
+        leader.filter(|_| rng.chance(25)).or(used).unwrap_or(any)
+    }
+
+    fn worsen(&mut self, rng: &mut Rng) {
+        let one = self.victim(rng);
+        let weather = self.links.worsen(one, rng);
+        if let Some(fault) = Fault::of_weather(&weather, self.leading_machine()) {
+            self.report.faults.note(fault);
+        }
+        self.note(format_args!("network: {weather:?}"));
     }
 
     fn begin_stop(&mut self, machine: Machine) -> Option<(Process, Control)> {
@@ -227,6 +187,7 @@ impl State {
         let process = self.processes.get_mut(&id)?;
         process.stops = true;
         let control = process.control.clone()?;
+        self.report.faults.note(Fault::Stopped);
         self.note(format_args!("process {id} is stopped"));
         Some((id, control))
     }
@@ -238,6 +199,7 @@ impl State {
 
     pub(super) fn kill_on(&mut self, machine: Machine, keep_pending: bool) {
         if let Some(id) = self.process_on(machine) {
+            self.report.faults.note(Fault::Killed);
             self.kill(id, keep_pending);
         }
     }
@@ -247,18 +209,9 @@ impl State {
         if let Some(place) = self.machines.get(machine) {
             place.disk.disk.set_sync_time(Duration::from_millis(millis));
         }
+        self.report.faults.note(Fault::SlowDisk);
         self.note(format_args!(
             "a sync on machine {machine} takes {millis} ms"
-        ));
-    }
-
-    fn jump(&mut self, machine: Machine, rng: &mut Rng) {
-        let hours = rng.below(5).cast_signed() - 2;
-        if let Some(place) = self.machines.get_mut(machine) {
-            place.skew = hours * 3_600_000;
-        }
-        self.note(format_args!(
-            "the clock of machine {machine} is {hours} hours off"
         ));
     }
 
@@ -282,6 +235,19 @@ impl State {
             1 if self.can_do_without(machine) => self.forget_disk(id, lose_partitions),
             _ => Command::SetNodeState { id, state },
         })
+    }
+
+    fn note_order(&mut self, order: &Command) {
+        let fault = match order {
+            Command::RemoveNode { .. } => Fault::Removed,
+            Command::ForgetDisk { .. } => Fault::GivenUp,
+            Command::SetNodeState {
+                state: NodeState::Draining,
+                ..
+            } => Fault::Drained,
+            _ => return,
+        };
+        self.report.faults.note(fault);
     }
 
     fn forget_disk(&self, id: NodeId, lose_partitions: bool) -> Command {

@@ -28,6 +28,8 @@ pub(super) struct Watch {
     pub(super) commands: BTreeSet<Vec<u8>>,
     /// Voters, as agreed on last: one set, or both halves of a change.
     pub(super) voters: Vec<BTreeSet<RaftId>>,
+    /// How often a leader took its own vote away, so that another one follows.
+    farewells: usize,
     /// The process behind each leader of a term.
     leaders: BTreeMap<Origin, Process>,
     seen: BTreeMap<Process, Seen>,
@@ -73,14 +75,21 @@ impl Watch {
         self.ledger.note_start(boot, Start { ancestors });
     }
 
+    /// A process gets time again. What its disk lacks counts from now on.
+    pub(super) fn note_resumed(&mut self, process: Process) {
+        if let Some(seen) = self.seen.get_mut(&process) {
+            seen.differs_since = None;
+        }
+    }
+
     /// The index of the last entry that is known to be agreed on.
     pub(super) fn last(&self) -> Option<u64> {
         (self.agreed.len() as u64).checked_sub(1)
     }
 
-    /// How often leadership was handed over.
+    /// How often leadership was handed over, in the one way or the other.
     pub(super) fn transfers(&self) -> usize {
-        self.transfers.len()
+        self.transfers.len() + self.farewells
     }
 
     /// The highest term in which anybody was seen to lead.

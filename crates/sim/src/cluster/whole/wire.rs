@@ -14,9 +14,14 @@ use super::super::gossips::{Process, machine_at};
 use super::super::links::Machine;
 use super::bytes::{Asked, asked, says_yes};
 use super::disk::Record;
-use super::world::{End, State, World};
+use super::faults::Fault;
+use super::process::End;
+use super::world::{State, World};
 use crate::Violation;
 use crate::check::ensure;
+
+/// Requests that the system keeps for a process that gets no time.
+const WAITING_MAX: usize = 32;
 
 /// A process's way to the others.
 #[derive(Debug)]
@@ -34,9 +39,13 @@ impl Network for Wire {
     ) -> BoxFuture<'static, Result<Bytes, NetworkError>> {
         let (world, from) = (self.world.clone(), self.process);
         Box::pin(async move {
-            let call = carry(&world, from, to, request);
-            let late = Err(NetworkError::TimedOut);
-            timeout(deadline, call).await.unwrap_or(late)
+            world.lock().on_send(from, &request);
+            // What was sent is on its way, whatever becomes of the sender meanwhile.
+            let call = tokio::spawn(timeout(deadline, carry(world, from, to, request)));
+            match call.await {
+                Ok(Ok(answer)) => answer,
+                _ => Err(NetworkError::TimedOut),
+            }
         })
     }
 }
@@ -53,7 +62,7 @@ struct Route {
 }
 
 async fn carry(
-    world: &World,
+    world: World,
     from: Process,
     to: RaftId,
     request: Bytes,
@@ -66,15 +75,20 @@ async fn carry(
     let mut failure = Some(unreachable("its address is not known"));
     for machine in machines {
         // A way that is cut costs the whole time, so it is taken when there is no other.
-        let Some(delay) = way(world, here, machine) else {
+        let Some(delay) = way(&world, here, machine) else {
             failure = None;
             continue;
         };
         sleep(delay).await;
-        let route = world.lock().route(from, machine, to);
-        match route {
-            Ok(route) => return ask(world, here, from, to, &route, request).await,
-            Err(refusal) => failure = failure.and(Some(refusal)),
+        if !world.lock().has_room(machine) {
+            return lost().await;
+        }
+        // What has arrived is worked on even if nobody waits for the answer any more.
+        let arrived = tokio::spawn(arrive(world.clone(), from, machine, to, request.clone()));
+        match arrived.await.map_err(|_| NetworkError::TimedOut)? {
+            Ok(answer) => return bring_back(&world, machine, here, answer).await,
+            Err(refusal @ NetworkError::Unreachable(_)) => failure = failure.and(Some(refusal)),
+            Err(error) => return Err(error),
         }
     }
     match failure {
@@ -83,24 +97,42 @@ async fn carry(
     }
 }
 
-async fn ask(
-    world: &World,
-    here: Machine,
+/// The process on a machine takes a request, as soon as it gets time, and answers.
+async fn arrive(
+    world: World,
     from: Process,
+    machine: Machine,
     to: RaftId,
-    route: &Route,
     request: Bytes,
 ) -> Result<Bytes, NetworkError> {
+    let receiver = world.lock().process_on(machine);
+    if let Some(receiver) = receiver {
+        world.wait_for(receiver).await;
+    }
+    let route = world.lock().route(from, machine, to)?;
+    if receiver != Some(route.process) {
+        return Err(unreachable("it has ended meanwhile"));
+    }
     world.lock().on_request(from, route.process, &request);
-    let (control, caller, body) = (route.control.clone(), route.caller, request.clone());
-    let boot = route.boot;
-    // The other side works on it even if nobody waits any more, but not after its end.
-    let handling = world.spawn(route.process, async move {
-        control.handle(caller, boot, body).await
+    let (process, there) = (route.process, world.clone());
+    let handling = world.spawn(process, async move {
+        let control = &route.control;
+        let answer = control.handle(route.caller, route.boot, request.clone());
+        let answer = answer.await;
+        there.lock().on_answer(&route, to, &request, &answer);
+        answer
     });
-    let answer = handling.await.map_err(|_| NetworkError::TimedOut)?;
-    world.lock().on_answer(route, to, &request, &answer);
-    let Some(delay) = way(world, route.machine, here) else {
+    // It ends with the process.
+    handling.await.map_err(|_| NetworkError::TimedOut)
+}
+
+async fn bring_back(
+    world: &World,
+    from: Machine,
+    to: Machine,
+    answer: Bytes,
+) -> Result<Bytes, NetworkError> {
+    let Some(delay) = way(world, from, to) else {
         return lost().await;
     };
     sleep(delay).await;
@@ -123,7 +155,39 @@ fn unreachable(why: impl ToString) -> NetworkError {
     NetworkError::Unreachable(why.to_string())
 }
 
+impl World {
+    /// Waits until a process gets time.
+    async fn wait_for(&self, process: Process) {
+        let pause = self.lock().pause_of(process);
+        if pause.is_on() {
+            self.lock().note_waiting(process, 1);
+            pause.over().await;
+            self.lock().note_waiting(process, -1);
+        }
+    }
+}
+
 impl State {
+    /// Whether a request that arrives finds room to wait.
+    fn has_room(&mut self, machine: Machine) -> bool {
+        let process = self.process_on(machine);
+        let process = process.and_then(|id| self.processes.get(&id));
+        let has_room = process.is_none_or(|process| process.waiting < WAITING_MAX);
+        if !has_room {
+            self.report.faults.note(Fault::NoRoomToWait);
+        }
+        has_room
+    }
+
+    fn note_waiting(&mut self, process: Process, more: isize) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.waiting = process.waiting.saturating_add_signed(more);
+        }
+        if more > 0 {
+            self.report.faults.note(Fault::ArrivedLate);
+        }
+    }
+
     /// Where the process of a node may be, as in the assembly of a node: first where the catalog of the
     /// caller has it, then where one that says so has started last.
     fn machines_of(&self, from: Process, to: RaftId) -> Vec<Machine> {
@@ -190,9 +254,15 @@ impl State {
         })
     }
 
-    fn on_request(&mut self, from: Process, by: Process, request: &[u8]) {
+    fn on_send(&mut self, from: Process, request: &[u8]) {
         if let Asked::Transfer { vote, to } = asked(request) {
-            self.on_transfer(from, by, vote, RaftId(to));
+            self.on_transfer(from, vote, RaftId(to));
+        }
+    }
+
+    fn on_request(&mut self, from: Process, by: Process, request: &[u8]) {
+        if let Asked::Transfer { vote, .. } = asked(request) {
+            self.watch.note_transfer_heard(vote, by);
         }
         self.note_message(from, by, request);
     }

@@ -6,20 +6,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::testing::Pause;
 use control::{Control, Timings};
-use model::{BootId, Incarnation, Instant, NodeId};
+use model::{BootId, Instant, NodeId};
 use parking_lot::{Mutex, MutexGuard};
 use peer::membership::Profile;
 use seglog::disk::sim::Rng;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 
+use super::super::clocks::Clocks;
 use super::super::gossips::{Gossips, Process};
 use super::super::links::{Links, Machine};
 use super::super::whims::Whims;
 use super::WholeReport;
-use super::disk::WholeDisk;
 use super::history::History;
+use super::process::{End, WholeMachine, WholeProcess};
 use super::watch::Watch;
 use crate::Violation;
 
@@ -53,50 +55,13 @@ pub(super) struct State {
     pub(super) snapshot_after: u64,
     /// How long a disk that is well takes to sync.
     pub(super) sync: Duration,
+    /// Whether some monotonic clocks are fast or slow.
+    pub(super) are_clocks_off: bool,
     pub(super) report: WholeReport,
     pub(super) trace: String,
     /// Whether every message is written to the trace.
     pub(super) is_verbose: bool,
     violation: Option<Violation>,
-}
-
-/// A place where a process can run.
-#[derive(Debug)]
-pub(super) struct WholeMachine {
-    pub(super) disk: WholeDisk,
-    /// The disk as it was once.
-    pub(super) backup: Option<WholeDisk>,
-    /// The id that its processes ask for.
-    pub(super) wanted: Option<NodeId>,
-    /// Nobody starts anything here any more, because the last process was told not to come back.
-    pub(super) retired: bool,
-    /// How far its civil clock is off, in milliseconds.
-    pub(super) skew: i64,
-}
-
-/// A process that runs.
-#[derive(Debug)]
-pub(super) struct WholeProcess {
-    pub(super) machine: Machine,
-    pub(super) started: Instant,
-    /// Once it is open.
-    pub(super) control: Option<Control>,
-    /// As whom it is registered.
-    pub(super) serves: Option<(NodeId, Incarnation)>,
-    /// Whether it is being stopped in good order.
-    pub(super) stops: bool,
-    /// Why it ends, once that is so.
-    pub(super) ends: Option<End>,
-    tasks: Vec<AbortHandle>,
-}
-
-/// Why a process ends.
-#[derive(Debug, Clone)]
-pub(super) enum End {
-    /// Something failed; another start may do better.
-    Failed(String),
-    /// It was told not to come back like this.
-    Refused(String),
 }
 
 impl World {
@@ -106,18 +71,13 @@ impl World {
         let machines = least.max(3 + rng.below(MACHINES - 2) as usize);
         let origin = tokio::time::Instant::now();
         let sync = Duration::from_millis(1 + rng.below(8));
-        let machine = |number| WholeMachine {
-            disk: WholeDisk::new(sync),
-            backup: None,
-            wanted: u16::try_from(number).ok().map(NodeId),
-            retired: true,
-            skew: 0,
-        };
         let state = State {
             origin,
             links: Links::new(rng.next(), machines),
             gossips: Gossips::new(rng.next(), Profile::LAN),
-            machines: (0..machines).map(machine).collect(),
+            machines: (0..machines)
+                .map(|number| WholeMachine::new(number, sync))
+                .collect(),
             processes: BTreeMap::new(),
             whims: Whims::new(rng.next()),
             watch: Watch::default(),
@@ -125,6 +85,7 @@ impl World {
             timings: Timings::product(),
             snapshot_after: *rng.pick(&[20, 60, 200]).unwrap_or(&60),
             sync,
+            are_clocks_off: rng.chance(50),
             report: WholeReport::default(),
             trace: String::new(),
             is_verbose,
@@ -146,15 +107,16 @@ impl World {
         instant(self.0.origin)
     }
 
-    /// Starts a task of a process. It ends with the process.
+    /// Starts a task of a process. It stops and ends with the process.
     pub(super) fn spawn<T: Send + 'static>(
         &self,
         process: Process,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        let handle = tokio::spawn(task);
+        let pause = self.lock().pause_of(process);
+        let handle = tokio::spawn(pause.hold(task));
         match self.lock().processes.get_mut(&process) {
-            Some(process) => process.hold(handle.abort_handle()),
+            Some(process) => process.remember(handle.abort_handle()),
             None => handle.abort(),
         }
         handle
@@ -225,8 +187,9 @@ impl State {
 
     /// Ends the processes that are to end.
     fn reap(&mut self) {
-        let ids: Vec<Process> = self.processes.keys().copied().collect();
-        for id in ids {
+        let awake = self.processes.iter();
+        let awake = awake.filter(|(_, process)| !process.pause.is_on());
+        for id in awake.map(|(id, _)| *id).collect::<Vec<_>>() {
             if let Some(by) = self.gossips.fenced_by(id) {
                 self.end_soon(id, End::Refused(format!("{by:?} took its place")));
             }
@@ -258,10 +221,7 @@ impl State {
         let Some(process) = self.processes.remove(&id) else {
             return;
         };
-        process.tasks.iter().for_each(AbortHandle::abort);
-        if let Some(control) = &process.control {
-            control.crash();
-        }
+        process.end();
         if let Some(machine) = self.machines.get(process.machine) {
             machine.disk.crash(keep_pending);
         }
@@ -270,6 +230,21 @@ impl State {
 
     pub(super) fn machine_of(&self, process: Process) -> Option<Machine> {
         Some(self.processes.get(&process)?.machine)
+    }
+
+    /// What stops a process; nothing if there is none.
+    pub(super) fn pause_of(&self, process: Process) -> Pause {
+        let process = self.processes.get(&process);
+        process
+            .map(|process| process.pause.clone())
+            .unwrap_or_default()
+    }
+
+    /// The clocks that a process reads.
+    pub(super) fn clocks_of(&self, process: Process) -> Clocks {
+        let machine = self.machine_of(process);
+        let machine = machine.and_then(|machine| self.machines.get(machine));
+        machine.map(|machine| machine.clocks).unwrap_or_default()
     }
 
     /// The process that runs on a machine.
@@ -312,27 +287,6 @@ impl State {
             let length = bytes.len();
             self.note(format_args!("{from}>{to} {kind} {length} {hash:x}"));
         }
-    }
-}
-
-impl WholeProcess {
-    pub(super) const fn new(machine: Machine, started: Instant) -> Self {
-        Self {
-            machine,
-            started,
-            control: None,
-            serves: None,
-            stops: false,
-            ends: None,
-            tasks: Vec::new(),
-        }
-    }
-
-    fn hold(&mut self, task: AbortHandle) {
-        if self.tasks.len() >= 64 {
-            self.tasks.retain(|task| !task.is_finished());
-        }
-        self.tasks.push(task);
     }
 }
 

@@ -1,9 +1,10 @@
 //! E1 to E5 and M1: the consensus, from what each process says and each disk holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::Command;
+use catalog::{Command, RaftId};
 use control::{Role, Status};
 use model::BootId;
 
@@ -53,9 +54,9 @@ impl State {
     }
 
     pub(super) fn compare(&mut self, id: Process, status: &Status) -> Result<(), Violation> {
-        let Some(machine) = self
-            .machine_of(id)
-            .and_then(|machine| self.machines.get(machine))
+        let process = self.processes.get(&id);
+        let Some((process, machine)) =
+            process.and_then(|process| Some((process, self.machines.get(process.machine)?)))
         else {
             return Ok(());
         };
@@ -65,7 +66,9 @@ impl State {
         watch.e1_one_leader(id, status)?;
         watch.e4_a_leader_has_everything(status, &record)?;
         watch.e5_nothing_goes_back(id, status)?;
-        watch.e3_agreed_is_agreed(id, status, &record)?;
+        if !process.pause.is_on() {
+            watch.e3_agreed_is_agreed(id, status, &record)?;
+        }
         watch.m1_catalogs_are_equal(status)
     }
 }
@@ -77,8 +80,10 @@ impl Watch {
         match payload {
             Payload::Blank => {}
             Payload::Voters(sets) => {
-                let set = |set: &Vec<u64>| set.iter().copied().map(catalog::RaftId).collect();
+                let set = |set: &Vec<u64>| set.iter().copied().map(RaftId).collect();
                 self.voters = sets.iter().map(set).collect();
+                let leaves = |set: &BTreeSet<RaftId>| !set.contains(&RaftId(origin.1));
+                self.farewells += usize::from(self.voters.iter().all(leaves));
             }
             Payload::Command { proposal, command } => {
                 self.commands.insert(command.clone());

@@ -9,7 +9,7 @@ use super::super::super::check::B1;
 use super::super::super::gossips::Process;
 use super::super::bytes::Vote;
 use super::super::world::State;
-use super::Transfer;
+use super::{Transfer, Watch};
 use crate::Violation;
 use crate::check::ensure;
 
@@ -17,17 +17,10 @@ use crate::check::ensure;
 const LAG_MAX: u64 = 8;
 
 impl State {
-    /// A leader tells a process that it hands over.
-    pub(in super::super) fn on_transfer(
-        &mut self,
-        from: Process,
-        by: Process,
-        vote: Vote,
-        to: RaftId,
-    ) {
+    /// A leader tells others that it hands over.
+    pub(in super::super) fn on_transfer(&mut self, from: Process, vote: Vote, to: RaftId) {
         let leader = (vote.0, vote.1);
-        if let Some(transfer) = self.watch.transfers.get_mut(&leader) {
-            transfer.known_to.insert(by);
+        if self.watch.transfers.contains_key(&leader) {
             return;
         }
         let stops = self
@@ -35,15 +28,20 @@ impl State {
             .get(&from)
             .is_none_or(|process| process.stops);
         let leaves = stops || self.leaves(RaftId(vote.1));
-        let checked = self.b1_to_who_lacks_nothing(to);
-        let checked = match leaves {
-            true => checked,
-            false => checked.and_then(|()| self.b1_quiet_and_to_the_steady(from, to)),
+        // One that got no time, and was replaced meanwhile, moves nobody any more; one that is stopped takes
+        // the best that it knows of, for it must go.
+        let is_replaced = self.watch.leaders.keys().any(|other| *other > leader);
+        let checked = match (is_replaced || stops, leaves) {
+            (true, _) => Ok(()),
+            (false, true) => self.b1_to_who_lacks_nothing(to),
+            (false, false) => self
+                .b1_to_who_lacks_nothing(to)
+                .and_then(|()| self.b1_quiet_and_to_the_steady(from, to)),
         };
         let transfer = Transfer {
             at: self.now(),
             leaves,
-            known_to: BTreeSet::from([from, by]),
+            known_to: BTreeSet::from([from]),
         };
         self.watch.transfers.insert(leader, transfer);
         self.report.transfers += 1;
@@ -69,20 +67,22 @@ impl State {
         })
     }
 
-    /// Counts the transfers that the leader knows of and that no drain asked for.
+    /// Counts the transfers that the leader knows of and that no drain asked for, by the leader's clock.
     fn b1_quiet_and_to_the_steady(&self, leader: Process, to: RaftId) -> Result<(), Violation> {
-        let now = self.now();
+        let (now, clocks) = (self.now(), self.clocks_of(leader));
         let transfers = self.watch.transfers.values();
         let known = transfers.filter(|it| !it.leaves && it.known_to.contains(&leader));
         let last = known.map(|it| it.at).max();
-        let is_early = last.is_some_and(|last| now.since(last) < self.timings.between_transfers);
+        let is_early = last
+            .is_some_and(|last| clocks.most_between(now, last) < self.timings.between_transfers);
         ensure(!is_early, B1, || {
             format!("handed over to {to:?} soon after the last time")
         })?;
         let started = self
             .process_of(to)
             .and_then(|(id, _)| self.processes.get(&id));
-        let is_steady = started.is_none_or(|it| now.since(it.started) >= self.timings.steady);
+        let is_steady =
+            started.is_none_or(|it| clocks.most_between(now, it.started) >= self.timings.steady);
         ensure(is_steady, B1, || {
             format!("handed over to {to:?}, who has only started")
         })
@@ -92,6 +92,15 @@ impl State {
         let mut serving = self.serving();
         let found = serving.find(|(_, _, control)| is_named(control, raft_id));
         found.map(|(id, _, control)| (id, control))
+    }
+}
+
+impl Watch {
+    /// A process has heard that a leader hands over.
+    pub(in super::super) fn note_transfer_heard(&mut self, vote: Vote, by: Process) {
+        if let Some(transfer) = self.transfers.get_mut(&(vote.0, vote.1)) {
+            transfer.known_to.insert(by);
+        }
     }
 }
 
