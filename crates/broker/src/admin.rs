@@ -6,7 +6,7 @@ use std::time::Duration;
 use catalog::{Command, Outcome, Refusal};
 use model::{Mode, Offset, PartitionId, PartitionIndex, TopicId, TopicName};
 use seglog::{Store, StoreError};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::{
     Extent, NewTopic, PartitionDescription, TopicChanges, TopicDescription, TopicSettings,
@@ -15,13 +15,17 @@ use crate::error::{FetchError, TopicError};
 use crate::inner::Inner;
 use crate::metadata::MetadataError;
 use crate::partition::Partition;
-use crate::seams::ProposeError;
+use crate::seams::{ClusterError, ProposeError};
 use crate::seat::{Seat, extent};
 use crate::settings;
 use crate::topic::Topic;
 
+/// Why what needs a fresh catalog cannot be said or done.
+pub(crate) const NO_MAJORITY: &str = "no majority of the cluster answers this node now";
 /// How long the cluster is asked for a topic that this node does not know.
 const LOOK_AGAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// How long this node may take to make what was agreed on: a topic of very many partitions on a slow disk.
+const FOLLOW_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Inner {
     /// A topic of users, as far as this node knows.
@@ -45,24 +49,27 @@ impl Inner {
 
     /// Waits until this node knows every topic that was acknowledged before.
     pub(crate) async fn look_again(&self) -> Result<(), TopicError> {
-        let looked = async {
-            let catalog = self.cluster.fresh().await;
-            let catalog = catalog.map_err(|error| TopicError::Unavailable(error.to_string()))?;
-            self.reconciled(catalog.revision()).await;
-            Ok(())
+        let until = Instant::now() + LOOK_AGAIN_PATIENCE;
+        let unavailable = |why: String| Err(TopicError::Unavailable(why));
+        let catalog = match timeout_at(until, self.cluster.fresh()).await {
+            Ok(Ok(catalog)) => catalog,
+            Ok(Err(ClusterError::Unavailable(why))) => {
+                return unavailable(format!("{NO_MAJORITY}: {why}"));
+            }
+            Err(_) => return unavailable(NO_MAJORITY.to_owned()),
         };
-        let late = || TopicError::Unavailable("the cluster did not answer in time".to_owned());
-        timeout(LOOK_AGAIN_PATIENCE, looked)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        match timeout_at(until, self.reconciled(catalog.revision())).await {
+            Ok(()) => Ok(()),
+            Err(_) => unavailable("this node has not yet made what is agreed on".to_owned()),
+        }
     }
 
     /// Asks the cluster once for the topic of this identity, if nobody here has ever heard of it.
-    pub(crate) async fn look_for(&self, id: TopicId) {
+    pub(crate) async fn look_for(&self, id: TopicId) -> Result<(), TopicError> {
         if self.topics.by_id(id).is_none() && !self.cluster.catalog().is_deleted(id) {
-            // Whoever needs it finds out.
-            let _ = Box::pin(self.look_again()).await;
+            Box::pin(self.look_again()).await?;
         }
+        Ok(())
     }
 
     /// A topic to publish to, made now if the node makes topics by itself.
@@ -79,6 +86,7 @@ impl Inner {
 
     /// Of several publishers that meet here, on whatever nodes, one makes the topic and all use it.
     async fn find_or_create(&self, name: &TopicName) -> Result<Arc<Topic>, TopicError> {
+        self.standing.check()?;
         match self.find_topic(name).await {
             Err(TopicError::Unknown(_)) if self.options.auto_create_topics => {}
             found => return found,
@@ -146,9 +154,15 @@ impl Inner {
 
     /// Lets the cluster agree on a change of this topic, and waits until this node has followed.
     async fn agree(&self, name: &TopicName, command: Command) -> Result<Outcome, TopicError> {
+        self.standing.check()?;
         let outcome = self.cluster.propose(command).await;
         let outcome = outcome.map_err(|error| refused(error, name))?;
-        self.reconciled(self.cluster.catalog().revision()).await;
+        let until = Instant::now() + FOLLOW_PATIENCE;
+        let followed = self.reconciled(self.cluster.catalog().revision());
+        if timeout_at(until, followed).await.is_err() {
+            let why = "the cluster has agreed on it, and this node has not followed yet";
+            return Err(TopicError::Unavailable(why.to_owned()));
+        }
         if self.is_closed() {
             return Err(TopicError::Stopped("the node is stopping".to_owned()));
         }
@@ -187,6 +201,7 @@ impl Inner {
         partition: Arc<Partition>,
         before: Offset,
     ) -> Result<Extent, FetchError> {
+        self.standing.check()?;
         let (start, end) = (partition.start(), partition.end());
         if before > end {
             return Err(FetchError::OutOfRange {

@@ -129,6 +129,7 @@ impl Broker {
     }
     /// A fresh idempotent producer.
     pub async fn new_producer(&self) -> Result<ProducerGrant, PublishError> {
+        self.inner.standing.check()?;
         self.inner.producer_ids.grant().await
     }
 

@@ -1,15 +1,16 @@
-//! Room for batches that were accepted and have not met their fate yet.
+//! Room for batches that were accepted and have not met their fate yet, and for answers to other nodes.
 //!
 //! What goes to this node's own disk and what goes to other nodes have room of their own: two nodes that
 //! are full of batches for each other still take them, so neither waits for the other. And a node that
-//! does not answer keeps only a part of the room from the others.
+//! does not answer, or does not take its answers, keeps only a part of the room from the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::NodeId;
 use model::limits::{
-    APPEND_BYTES_IN_FLIGHT_MAX, PEER_APPEND_BYTES_IN_FLIGHT_MAX, PEER_APPEND_BYTES_PER_NODE_MAX,
+    APPEND_BYTES_IN_FLIGHT_MAX, PEER_ANSWER_BYTES_IN_FLIGHT_MAX, PEER_ANSWER_BYTES_PER_NODE_MAX,
+    PEER_APPEND_BYTES_IN_FLIGHT_MAX, PEER_APPEND_BYTES_PER_NODE_MAX,
 };
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,24 +21,41 @@ use crate::error::PublishError;
 #[derive(Debug)]
 pub(crate) struct Budget {
     here: Arc<Semaphore>,
-    afar: Arc<Semaphore>,
-    /// For each node that was ever sent something.
-    by_node: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
+    /// For batches on their way to other nodes.
+    afar: Rooms,
+    /// For answers to other nodes.
+    answers: Rooms,
 }
 
-/// Room on the way to another node; given back when dropped.
+/// Room that other nodes share, none of which may have all.
+#[derive(Debug)]
+struct Rooms {
+    all: Arc<Semaphore>,
+    all_bytes: usize,
+    /// For each node that ever took some.
+    by_node: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
+    node_bytes: usize,
+}
+
+/// Room for bytes to another node; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct RoomAfar {
-    _of_node: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    of_node: OwnedSemaphorePermit,
+    of_all: OwnedSemaphorePermit,
 }
 
 impl Budget {
     pub(crate) fn new() -> Self {
         Self {
             here: Arc::new(Semaphore::new(APPEND_BYTES_IN_FLIGHT_MAX)),
-            afar: Arc::new(Semaphore::new(PEER_APPEND_BYTES_IN_FLIGHT_MAX)),
-            by_node: Mutex::default(),
+            afar: Rooms::new(
+                PEER_APPEND_BYTES_IN_FLIGHT_MAX,
+                PEER_APPEND_BYTES_PER_NODE_MAX,
+            ),
+            answers: Rooms::new(
+                PEER_ANSWER_BYTES_IN_FLIGHT_MAX,
+                PEER_ANSWER_BYTES_PER_NODE_MAX,
+            ),
         }
     }
 
@@ -46,7 +64,8 @@ impl Budget {
         &self,
         bytes: usize,
     ) -> Result<OwnedSemaphorePermit, PublishError> {
-        take(&self.here, bytes, APPEND_BYTES_IN_FLIGHT_MAX).await
+        let taken = take(&self.here, bytes, APPEND_BYTES_IN_FLIGHT_MAX).await;
+        taken.ok_or_else(stopping)
     }
 
     /// Waits for room on the way to another node.
@@ -55,38 +74,107 @@ impl Budget {
         to: NodeId,
         bytes: usize,
     ) -> Result<RoomAfar, PublishError> {
-        let of_node = self.of_node(to);
-        // First, so that whoever waits for a slow node takes nothing from the others meanwhile.
-        let of_node = take(&of_node, bytes, PEER_APPEND_BYTES_PER_NODE_MAX).await?;
-        let of_all = take(&self.afar, bytes, PEER_APPEND_BYTES_IN_FLIGHT_MAX).await?;
-        Ok(RoomAfar {
-            _of_node: of_node,
-            _of_all: of_all,
-        })
+        self.afar.take(to, bytes).await.ok_or_else(stopping)
+    }
+
+    /// Waits for room for an answer to another node. To be asked before the answer is read, and by
+    /// nobody who has room already: so whoever has some needs nothing but the other node to take it.
+    pub(crate) async fn take_answer(&self, to: NodeId, bytes: usize) -> Option<RoomAfar> {
+        self.answers.take(to, bytes).await
     }
 
     /// Bytes that were accepted and have not met their fate yet.
     pub(crate) fn in_flight(&self) -> usize {
         let here = APPEND_BYTES_IN_FLIGHT_MAX - self.here.available_permits();
-        here + PEER_APPEND_BYTES_IN_FLIGHT_MAX - self.afar.available_permits()
+        here + self.afar.taken()
+    }
+}
+
+impl Rooms {
+    fn new(all_bytes: usize, node_bytes: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all_bytes)),
+            all_bytes,
+            by_node: Mutex::default(),
+            node_bytes,
+        }
+    }
+
+    async fn take(&self, node: NodeId, bytes: usize) -> Option<RoomAfar> {
+        let (of_node, bytes) = (self.of_node(node), bytes.min(self.node_bytes));
+        // First, so that whoever waits for a slow node takes nothing from the others meanwhile.
+        let of_node = take(&of_node, bytes, self.node_bytes).await?;
+        let of_all = take(&self.all, bytes, self.all_bytes).await?;
+        Some(RoomAfar { of_node, of_all })
     }
 
     fn of_node(&self, node: NodeId) -> Arc<Semaphore> {
         let mut by_node = self.by_node.lock();
         let room = by_node
             .entry(node)
-            .or_insert_with(|| Arc::new(Semaphore::new(PEER_APPEND_BYTES_PER_NODE_MAX)));
+            .or_insert_with(|| Arc::new(Semaphore::new(self.node_bytes)));
         Arc::clone(room)
+    }
+
+    fn taken(&self) -> usize {
+        self.all_bytes - self.all.available_permits()
     }
 }
 
-async fn take(
-    room: &Arc<Semaphore>,
-    bytes: usize,
-    max: usize,
-) -> Result<OwnedSemaphorePermit, PublishError> {
+impl RoomAfar {
+    /// Gives back what is more than so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        for permit in [&mut self.of_node, &mut self.of_all] {
+            let surplus = permit.num_permits().saturating_sub(bytes);
+            drop(permit.split(surplus));
+        }
+    }
+}
+
+/// `None` when the room is closed, which it never is.
+async fn take(room: &Arc<Semaphore>, bytes: usize, max: usize) -> Option<OwnedSemaphorePermit> {
     // More than there is would wait for ever.
     let permits = u32::try_from(bytes.min(max)).unwrap_or(u32::MAX);
-    let taken = Arc::clone(room).acquire_many_owned(permits).await;
-    taken.map_err(|_| PublishError::Stopped("the node is stopping".to_owned()))
+    Arc::clone(room).acquire_many_owned(permits).await.ok()
+}
+
+fn stopping() -> PublishError {
+    PublishError::Stopped("the node is stopping".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_node_takes_the_room_of_the_others() {
+        let budget = Budget::new();
+        let first = budget.take_answer(NodeId(1), usize::MAX).await.unwrap();
+        let mut waiting = Box::pin(budget.take_answer(NodeId(1), 1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let all_nodes = PEER_ANSWER_BYTES_IN_FLIGHT_MAX / PEER_ANSWER_BYTES_PER_NODE_MAX;
+        let mut others = Vec::new();
+        for node in 2..=all_nodes {
+            let node = NodeId(u16::try_from(node).unwrap());
+            others.push(budget.take_answer(node, usize::MAX).await.unwrap());
+        }
+        assert!(budget.take_answer(NodeId(99), 1).now_or_never().is_none());
+        assert_eq!(budget.in_flight(), 0, "answers are no batches");
+        drop(first);
+        assert!(waiting.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_too_much_is_given_back() {
+        let budget = Budget::new();
+        let mut room = budget.take_afar(NodeId(1), 1000).await.unwrap();
+        room.shrink_to(2000);
+        assert_eq!(budget.in_flight(), 1000);
+        room.shrink_to(300);
+        assert_eq!(budget.in_flight(), 300);
+        drop(room);
+        assert_eq!(budget.in_flight(), 0);
+    }
 }

@@ -1,11 +1,8 @@
 //! One small error per operation. The variant says whose fault it is; [`code`](PublishError::code)
 //! is stable and is what every door shows.
 
-use catalog::Refusal;
-use model::{NodeId, Offset, PartitionIndex};
+use model::{Offset, PartitionIndex};
 use thiserror::Error;
-
-use crate::seams::ProposeError;
 
 macro_rules! codes {
     ($name:ident $(, $inner:pat => $by:ident)? { $($variant:pat => $code:literal, $fault:ident;)* }) => {
@@ -23,6 +20,10 @@ macro_rules! codes {
         }
     };
 }
+
+mod node;
+
+pub use self::node::{NodeError, OpenError};
 
 /// Whose fault an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,11 @@ pub enum TopicError {
     /// The cluster did not answer. A change may have been made nonetheless.
     #[error("{0}; try again")]
     Unavailable(String),
+    /// The cluster has not registered this start of the node yet. Nothing was taken.
+    #[error(
+        "this node changes nothing before its cluster has registered its start: it waits for {0}; try again"
+    )]
+    NotRegistered(String),
     /// The disk is full.
     #[error("the disk is full; free space and try again")]
     Full,
@@ -96,6 +102,7 @@ codes!(TopicError {
     Self::TooMany(_) => "too_many_partitions", Busy;
     Self::NoPlace => "no_place", Busy;
     Self::Unavailable(_) => "cluster_unavailable", Busy;
+    Self::NotRegistered(_) => "not_registered", Busy;
     Self::Full => "disk_full", Busy;
     Self::Stopped(_) => "store_stopped", Node;
 });
@@ -237,6 +244,11 @@ pub enum FetchError {
     /// The cluster did not answer.
     #[error("{0}; try again")]
     Unavailable(String),
+    /// The cluster has not registered this start of the node yet. Nothing was taken.
+    #[error(
+        "this node changes nothing before its cluster has registered its start: it waits for {0}; try again"
+    )]
+    NotRegistered(String),
     /// The disk refused.
     #[error("read failed: {0}")]
     Io(String),
@@ -250,6 +262,7 @@ codes!(FetchError {
     Self::Undecodable { .. } => "undecodable", Caller;
     Self::LeaderUnavailable(_) => "leader_unavailable", Busy;
     Self::Unavailable(_) => "cluster_unavailable", Busy;
+    Self::NotRegistered(_) => "not_registered", Busy;
     Self::Io(_) => "read_failed", Node;
 });
 
@@ -300,59 +313,3 @@ codes!(GroupError, Self::Fetch(inner) => inner {
     Self::CoordinatorUnavailable(_) => "coordinator_unavailable", Busy;
     Self::NotDurable(_) => "commit_failed", Busy;
 });
-
-/// Why nothing was changed about a node.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NodeError {
-    /// No such node.
-    #[error("there is no node {0}; list them with `hark node list`")]
-    Unknown(NodeId),
-    /// It holds what nobody else has, it runs, or it is the last one.
-    #[error("{0}")]
-    InUse(Refusal),
-    /// The cluster did not answer. The change may have been made nonetheless.
-    #[error("{0}; try again")]
-    Unavailable(String),
-}
-codes!(NodeError {
-    Self::Unknown(_) => "unknown_node", Missing;
-    Self::InUse(_) => "node_in_use", Conflict;
-    Self::Unavailable(_) => "cluster_unavailable", Busy;
-});
-
-impl From<ProposeError> for NodeError {
-    fn from(error: ProposeError) -> Self {
-        match error {
-            ProposeError::Refused(Refusal::UnknownNode(id) | Refusal::Removed(id)) => {
-                Self::Unknown(id)
-            }
-            ProposeError::Refused(refusal) => Self::InUse(refusal),
-            error @ ProposeError::Unavailable(_) => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-/// Why a broker could not be started.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The records.
-    #[error(transparent)]
-    Store(#[from] seglog::StoreError),
-    /// The control database.
-    #[error("{what} in hark.db: {source}")]
-    Control {
-        /// A verb phrase: what was tried.
-        what: &'static str,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// The defaults for topics are outside their bounds.
-    #[error("defaults for topics: {0}")]
-    Defaults(TopicError),
-    /// `hark.db` is not that of this start of this node; with what to do.
-    #[error("{0}")]
-    Foreign(String),
-    /// Something stored cannot be understood.
-    #[error("{0}")]
-    Corrupt(String),
-}

@@ -1,22 +1,22 @@
 //! Reads whole batches, for doors that pass them through.
 
 mod anywhere;
+mod cutting;
+mod row;
 
 use std::sync::Arc;
 
 use model::limits::FETCH_BYTES_MAX;
-use model::{Offset, PartitionIndex};
+use model::{NodeId, Offset, PartitionIndex};
 use tokio::time::{Instant, timeout_at};
-use wire::Batch;
 
-use crate::admin::{led_elsewhere, seat_of};
+use self::row::{Room, Row, Taken};
 use crate::api::{Fetch, FetchedPartition};
+use crate::budget::RoomAfar;
 use crate::error::FetchError;
 use crate::inner::Inner;
-use crate::partition::Partition;
 use crate::poll::deadline;
 use crate::reader::Source;
-use crate::start::read_failed;
 use crate::topic::Topic;
 
 impl Inner {
@@ -66,8 +66,18 @@ impl Inner {
 
     /// Reads what has come since the last time.
     async fn read_on(&self, mut fetching: Fetching) -> Result<Fetching, FetchError> {
-        if fetching.has_news() && !fetching.read(Source::Memory) {
+        if !fetching.has_news() {
+            return Ok(fetching);
+        }
+        // Not before: many wait for long, and hold nothing.
+        if let Some(to) = fetching.to.filter(|_| fetching.room.is_none()) {
+            fetching.room = self.budget.take_answer(to, fetching.bytes_at_most()).await;
+        }
+        if !fetching.read(Source::Memory) {
             fetching = Box::pin(self.extend(fetching)).await?;
+        }
+        if fetching.bytes == 0 {
+            fetching.room = None;
         }
         Ok(fetching)
     }
@@ -93,32 +103,9 @@ pub(crate) struct Fetching {
     is_full: bool,
     /// A partition has more, but the room left is not worth another read of it.
     left_some: bool,
-}
-
-/// What one read of a partition added.
-enum Taken {
-    /// So many bytes, and there was room for more.
-    Bytes(usize),
-    /// So many, and the next batch has no room.
-    Full(usize),
-}
-
-/// What a partition may still add.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    bytes: usize,
-    /// Whether nothing has been read yet, so that one batch may be larger.
-    is_first: bool,
-}
-
-#[derive(Debug)]
-struct Row {
-    index: PartitionIndex,
-    next: Offset,
-    batches: Vec<Batch>,
-    error: Option<FetchError>,
-    /// Begin and end as another node, the leader, has told them.
-    told: Option<(Offset, Offset)>,
+    /// The other node that it answers, if any, and the room that was taken for that.
+    to: Option<NodeId>,
+    room: Option<RoomAfar>,
 }
 
 impl Fetching {
@@ -128,13 +115,7 @@ impl Fetching {
         positions: impl Iterator<Item = (PartitionIndex, Offset)>,
         max_bytes: usize,
     ) -> Self {
-        let rows = positions.map(|(index, next)| Row {
-            index,
-            next,
-            batches: Vec::new(),
-            error: seat_of(topic, index).err(),
-            told: None,
-        });
+        let rows = positions.map(|(index, from)| Row::new(topic, index, from));
         Self {
             rows: rows.collect(),
             topic: Arc::clone(topic),
@@ -142,7 +123,25 @@ impl Fetching {
             bytes: 0,
             is_full: false,
             left_some: false,
+            to: None,
+            room: None,
         }
+    }
+
+    /// The same for an answer to another node: nothing is read before there is room for it.
+    pub(crate) fn answering(self, to: NodeId) -> Self {
+        let to = Some(to);
+        Self { to, ..self }
+    }
+
+    /// The room that was taken for what was read.
+    pub(crate) const fn take_room(&mut self) -> Option<RoomAfar> {
+        self.room.take()
+    }
+
+    fn bytes_at_most(&self) -> usize {
+        // A first batch comes whole.
+        self.max_bytes.max(self.topic.max_message_bytes())
     }
 
     fn has_news(&self) -> bool {
@@ -221,101 +220,5 @@ impl Fetching {
             .into_iter()
             .map(|row| row.finish(&topic))
             .collect()
-    }
-}
-
-impl Row {
-    fn is_afar(&self, topic: &Topic) -> bool {
-        self.error.is_none() && topic.led(self.index).is_none()
-    }
-
-    fn has_news(&self, topic: &Topic) -> bool {
-        let partition = topic.led(self.index);
-        self.error.is_none() && partition.is_some_and(|p| p.end() != self.next)
-    }
-
-    /// Reads on; the bytes that came. `None` when the store must be asked.
-    fn read(
-        &mut self,
-        source: Source<'_>,
-        topic: &Topic,
-        partition: &Partition,
-        room: Room,
-    ) -> Option<Taken> {
-        let (start, end) = (partition.start(), partition.end());
-        let read = if (start..=end).contains(&self.next) {
-            self.batches_from(source, topic, partition, room)?
-        } else {
-            let (wanted, partition) = (self.next, self.index);
-            Err(FetchError::OutOfRange {
-                partition,
-                wanted,
-                start,
-                end,
-            })
-        };
-        Some(match read {
-            Ok(batches) => self.take(batches, end, room),
-            Err(error) => {
-                // What was read before the trouble is told first.
-                if self.batches.is_empty() {
-                    self.error = Some(error);
-                }
-                Taken::Bytes(0)
-            }
-        })
-    }
-
-    fn batches_from(
-        &self,
-        source: Source<'_>,
-        topic: &Topic,
-        partition: &Partition,
-        room: Room,
-    ) -> Option<Result<Vec<Batch>, FetchError>> {
-        let kept = partition.fresh.from(self.next);
-        match source {
-            _ if !kept.is_empty() => {
-                Some(Ok(kept.iter().map(|kept| kept.batch().clone()).collect()))
-            }
-            Source::Memory => None,
-            Source::Store(store) => {
-                let read = store.read(partition.id, self.next, room.bytes);
-                Some(read.map_err(|error| read_failed(error, topic, partition)))
-            }
-        }
-    }
-
-    fn take(&mut self, batches: Vec<Batch>, end: Offset, room: Room) -> Taken {
-        let mut taken = 0;
-        for batch in batches {
-            let header = batch.header();
-            if header.base_offset >= end {
-                break;
-            }
-            let fits = taken + header.size <= room.bytes || (room.is_first && taken == 0);
-            if !fits {
-                return Taken::Full(taken);
-            }
-            taken += header.size;
-            self.next = header.last_offset.saturating_add(1);
-            self.batches.push(batch);
-        }
-        Taken::Bytes(taken)
-    }
-
-    fn finish(self, topic: &Topic) -> FetchedPartition {
-        let here = topic.led(self.index).map(|p| (p.start(), p.end()));
-        let known = here.or(self.told);
-        // Begin and end that nobody has told must not look like those of an empty partition.
-        let unknown = || known.is_none().then(|| led_elsewhere(topic, self.index));
-        let error = self.error.or_else(unknown);
-        let (start, end) = known.unwrap_or_default();
-        FetchedPartition {
-            index: self.index,
-            start,
-            end,
-            batches: error.map_or(Ok(self.batches), Err),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use model::limits::DISK_READS_MAX;
-use model::{Instant, StorageId, Timestamp, TopicId};
+use model::{BootId, Instant, StorageId, Timestamp, TopicId};
 use parking_lot::Mutex;
 use seglog::{Health, Store};
 use tokio::runtime::Handle;
@@ -22,6 +22,7 @@ use crate::producer_ids::ProducerIds;
 use crate::reconcile::{Made, Reconciler};
 use crate::remote::Remote;
 use crate::seams::{Clock, Cluster, Entropy};
+use crate::standing::Standing;
 use crate::topics::Topics;
 use crate::wake::Wake;
 
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     /// What other nodes hold.
     pub(crate) remote: Remote,
     pub(crate) reconciler: Reconciler,
+    /// Whether anything may be acknowledged.
+    pub(crate) standing: Standing,
     pub(crate) metadata: Metadata,
     pub(crate) options: BrokerOptions,
     pub(crate) clock: Arc<dyn Clock>,
@@ -89,6 +92,7 @@ impl Makers {
 pub(crate) struct Restored {
     pub(crate) metadata: Metadata,
     pub(crate) storage_id: StorageId,
+    pub(crate) boot: BootId,
     pub(crate) made: Made,
     pub(crate) groups: Groups,
 }
@@ -119,6 +123,7 @@ impl Inner {
             store,
             remote: Remote::new(Arc::clone(&cluster), Arc::clone(&makers.counts)),
             reconciler: Reconciler::new(restored.made),
+            standing: Standing::new(Arc::clone(&cluster), restored.storage_id, restored.boot),
             producer_ids: ProducerIds::new(Arc::clone(&cluster), restored.metadata.clone()),
             cluster,
             metadata: restored.metadata,
@@ -225,6 +230,7 @@ impl Inner {
             partitions: seats().count(),
             partitions_led: seats().filter(|seat| seat.led().is_some()).count(),
             groups: self.groups.count(),
+            waits_for: self.standing.waits_for(),
         }
     }
 

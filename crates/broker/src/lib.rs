@@ -43,6 +43,7 @@ mod remote;
 pub mod seams;
 mod seat;
 mod settings;
+mod standing;
 mod start;
 mod tasks;
 mod topic;

@@ -36,6 +36,7 @@ impl Inner {
         id: NodeId,
         change: NodeChange,
     ) -> Result<(), NodeError> {
+        self.standing.check()?;
         let command = match change {
             NodeChange::State(state) => Command::SetNodeState { id, state },
             NodeChange::Remove { lose_partitions } => Command::RemoveNode {

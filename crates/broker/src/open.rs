@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::groups::Options;
-use model::{PartitionId, TopicId, TopicName};
+use model::{BootId, PartitionId, TopicId, TopicName};
 use seglog::Store;
 
 use crate::api::BrokerOptions;
@@ -83,7 +83,7 @@ impl Opening {
         let metadata = Metadata::open(data, None)?;
         let read = |what| move |source| OpenError::Control { what, source };
         let owner = metadata.owner().map_err(read("reading the identity"))?;
-        self.check_owner(&owner)?;
+        let boot = self.check_owner(&owner)?;
         metadata
             .set_opened()
             .map_err(read("noting that it is used"))?;
@@ -101,6 +101,7 @@ impl Opening {
         Ok(Restored {
             metadata,
             storage_id: owner.storage,
+            boot,
             made: Made {
                 rows,
                 saved_producers: saved.collect(),
@@ -111,21 +112,27 @@ impl Opening {
     }
 
     /// The start that the cluster has registered is the one that [`bind`](crate::bind) has noted: what is
-    /// not in this `hark.db` was never made here. One that was just made knows of no records.
-    fn check_owner(&self, owner: &Owner) -> Result<(), OpenError> {
+    /// not in this `hark.db` was never made here. One that was just made knows of no records. While the
+    /// registration is waited for only the directory is compared; nothing is taken before the rest was.
+    /// Gives the start.
+    fn check_owner(&self, owner: &Owner) -> Result<BootId, OpenError> {
+        // Before the catalog, which has it by the time that nothing is waited for.
+        let is_waiting = self.cluster.waits_for().is_some();
         let catalog = self.cluster.catalog();
-        let me = catalog.node(self.cluster.me());
-        let registered = me.map(|node| (node.storage, Some(node.boot)));
-        if registered != Some((owner.storage, owner.boot)) {
+        let is_mine = |boot| {
+            let me = catalog.node(self.cluster.me());
+            me.is_some_and(|me| me.storage == owner.storage && (is_waiting || me.boot == boot))
+        };
+        let Some(boot) = owner.boot.filter(|boot| is_mine(*boot)) else {
             return Err(OpenError::Foreign(
                 "the start that the cluster has registered is not the one that hark.db was \
                  prepared for: another process has taken the place of this one"
                     .to_owned(),
             ));
-        }
+        };
         let is_of_users = |id: &PartitionId| *id != group::groups_partition();
         if owner.is_opened || !self.store.partitions().iter().any(is_of_users) {
-            return Ok(());
+            return Ok(boot);
         }
         Err(OpenError::Corrupt(
             "hark.db was missing or empty, but the store holds records: nothing says to which \

@@ -3,8 +3,10 @@
 mod accepting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Mode, PartitionIndex, TopicId, TopicName};
+use tokio::time::Instant;
 use wire::{Batch, BatchError};
 
 use crate::api::{Publish, Receipt};
@@ -17,6 +19,9 @@ use crate::topic::Topic;
 
 /// Disks that hold an acknowledged record.
 const COPIES: u16 = 1;
+/// How long other nodes have, from the moment that the topic is there, to say what became of a publish.
+/// Less than most clients wait: whoever hears nothing knows less than whoever hears that it is not known.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// Attribute bits that only a broker may write.
 const TRANSACTIONAL_BIT: u16 = 1 << 4;
 const CONTROL_BIT: u16 = 1 << 5;
@@ -113,7 +118,8 @@ impl Inner {
                 partition: index,
             });
         };
-        let accepted = self.accept(topic, seat, batch).await?;
+        let until = Instant::now() + ANSWER_PATIENCE;
+        let accepted = self.accept(topic, seat, batch, until).await?;
         let place = accepted.fate().await;
         place
             .map(|place| receipt(index, place))
@@ -129,11 +135,12 @@ impl Inner {
     ) -> Vec<Result<(PartitionIndex, Place), PublishError>> {
         let mut accepted = Vec::with_capacity(batches.len());
         let mut refused = None;
+        let until = Instant::now() + ANSWER_PATIENCE;
         for (index, batch) in batches {
             let Some(seat) = topic.seat(index) else {
                 continue;
             };
-            match self.accept(topic, seat, batch).await {
+            match self.accept(topic, seat, batch, until).await {
                 Ok(batch) => accepted.push((index, batch)),
                 Err(error) => {
                     refused = Some(error);

@@ -8,9 +8,11 @@
 //!
 //! A question that met a node which does not lead, or does not know yet that it does, is asked once
 //! more as of a fresh catalog: such a node has done nothing. A node that does not answer is not asked
-//! again by itself, except for batches that a second try cannot append twice.
+//! again by itself, except for batches that a second try cannot append twice. One that is known to be
+//! down is not asked at all.
 
 mod afar;
+mod answer;
 mod append;
 mod codec;
 mod gather;
@@ -29,6 +31,7 @@ use model::{NodeId, PartitionIndex, TopicId};
 use tokio::time::timeout;
 
 pub(crate) use self::afar::{Afar, FetchSize};
+pub(crate) use self::append::too_late;
 pub(crate) use self::message::GroupAsk;
 
 use self::append::Lanes;
@@ -141,7 +144,7 @@ impl Remote {
         }
     }
 
-    /// One question, and an answer that is one.
+    /// One question, and an answer that is one. A node that is known to be down is not asked.
     async fn ask(
         &self,
         to: NodeId,
@@ -149,6 +152,9 @@ impl Remote {
         ask: Ask,
         patience: Duration,
     ) -> Result<Response, Trouble> {
+        if self.cluster.is_down(to) {
+            return Err(Trouble::Unavailable(format!("node {to} is down")));
+        }
         let request = Request { revision, ask }.encode();
         self.counts.calls_sent.add(1);
         let called = self.cluster.call(to, request, patience).await;

@@ -39,7 +39,7 @@ impl Inner {
         start: &Start,
     ) -> Result<Arc<Topic>, FetchError> {
         if let Start::Cursor(cursor) = start {
-            self.look_for(cursor.topic()).await;
+            self.look_for(cursor.topic()).await?;
         }
         self.topic_to_read(name).await
     }

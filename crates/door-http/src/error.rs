@@ -109,6 +109,13 @@ impl Refusal {
         refusal
     }
 
+    /// The cluster has not registered this start of the node, as the same answer.
+    pub(crate) fn not_registered(what: &str) -> Self {
+        let mut refusal = Self::from(TopicError::NotRegistered(String::new()));
+        refusal.0.1.message = printable(format!("not ready: waiting for {what}"));
+        refusal
+    }
+
     /// What is said about it.
     pub(crate) fn body(&self) -> &ErrorBody {
         &self.0.1
@@ -250,7 +257,7 @@ mod tests {
     #[test]
     fn every_code_has_its_page() {
         let pages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        let broker = include_str!("../../broker/src/error.rs");
+        let broker = errors_of_the_broker();
         let of_broker = broker
             .lines()
             .filter_map(|line| line.split_once("=> \""))
@@ -273,5 +280,16 @@ mod tests {
                 "{name} is no code's page"
             );
         }
+    }
+
+    /// Their sources: a file, or one and those of its folder.
+    fn errors_of_the_broker() -> String {
+        let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../broker/src");
+        let parts = std::fs::read_dir(src.join("error")).into_iter().flatten();
+        let parts = parts.map(|entry| entry.unwrap().path());
+        let files = std::iter::once(src.join("error.rs")).chain(parts);
+        files
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect()
     }
 }

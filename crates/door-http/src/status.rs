@@ -28,6 +28,7 @@ pub(crate) async fn status(State(door): State<Door>, Query(NoQuery {}): Query<No
         store: status.store.to_owned(),
         health: Cow::Borrowed(health),
         reason,
+        waits_for: status.waits_for,
         started: status.started.as_millis(),
         uptime_ms: u64::try_from(status.uptime.as_millis()).unwrap_or(u64::MAX),
         topics: status.topics as u64,
@@ -47,11 +48,14 @@ pub(crate) async fn healthz(Query(NoQuery {}): Query<NoQuery>) -> Reply {
     })
 }
 
-/// `GET /readyz`: the node serves. A full disk still serves readers, so it is ready and says so.
+/// `GET /readyz`: the node serves. A full disk still serves readers, so it is ready and says so. One that
+/// its cluster has not registered since its start serves readers too, but others serve them better.
 pub(crate) async fn readyz(State(door): State<Door>, Query(NoQuery {}): Query<NoQuery>) -> Reply {
-    match door.broker().status().health {
-        Health::Failed(why) => Err(Refusal::not_ready(why)),
-        serving => reply::ok(&HealthAnswer {
+    let status = door.broker().status();
+    match (status.health, status.waits_for) {
+        (Health::Failed(why), _) => Err(Refusal::not_ready(why)),
+        (_, Some(what)) => Err(Refusal::not_registered(&what)),
+        (serving, None) => reply::ok(&HealthAnswer {
             status: Cow::Borrowed(health(&serving).0),
         }),
     }

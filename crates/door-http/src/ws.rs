@@ -1,7 +1,9 @@
 //! `GET /topics/{topic}/ws`: a WebSocket that is sent the topic's records and takes messages for it.
 //!
 //! Text frames both ways: records, gaps, receipts and errors to the client, publish lines from it.
-//! All is bounded: what waits for its receipt, what was read ahead, and the size of a frame.
+//! All is bounded: what waits for its receipt, what was read ahead, and the size of a frame. Frames share
+//! the budget of bodies: from the moment that one is whole until its message is on disk. While one waits for
+//! room, no other is read from its client.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +23,7 @@ use crate::door::Door;
 use crate::dto::{PublishLine, Receipt, SocketFrame};
 use crate::error::{Code, Refusal};
 use crate::follow::{FollowQuery, Follower, Item};
-use crate::input::{Query, Topic, json_refusal};
+use crate::input::{Query, Room, Topic, json_refusal};
 use crate::publish::{check_topic, publish_one};
 use crate::reply::Reply;
 use crate::serve::Seat;
@@ -59,6 +61,7 @@ pub(crate) async fn socket(
             topic,
             follower,
             socket,
+            waiting: None,
             unacknowledged: FuturesOrdered::new(),
             unacknowledged_bytes: 0,
             heard: Instant::now(),
@@ -67,6 +70,12 @@ pub(crate) async fn socket(
         // The connection counts until here.
         drop(seat);
     }))
+}
+
+/// A message, and the room for it to come.
+struct Waiting {
+    text: Utf8Bytes,
+    room: BoxFuture<'static, Result<Room, Refusal>>,
 }
 
 /// What became of a message.
@@ -81,6 +90,8 @@ struct Conversation {
     topic: TopicName,
     follower: Follower,
     socket: WebSocket,
+    /// The message that waits for room.
+    waiting: Option<Waiting>,
     /// Publishes under way, in the order in which they came.
     unacknowledged: FuturesOrdered<BoxFuture<'static, Acknowledged>>,
     unacknowledged_bytes: usize,
@@ -91,6 +102,7 @@ struct Conversation {
 /// What the loop waits for.
 enum Event {
     Received(Option<Result<Message, axum::Error>>),
+    Room(Utf8Bytes, Result<Room, Refusal>),
     Acknowledged(Acknowledged),
     Followed(Result<bool, broker::FetchError>),
     Closing,
@@ -107,6 +119,11 @@ impl Conversation {
     async fn turn(&mut self) -> Result<(), Over> {
         match self.next_event().await {
             Event::Received(message) => self.on_message(message).await?,
+            // Nothing to send yet.
+            Event::Room(text, room) => {
+                self.publish(text, room);
+                return Ok(());
+            }
             Event::Acknowledged(acknowledged) => self.on_acknowledged(acknowledged).await?,
             Event::Followed(Ok(true)) => self.feed_records().await?,
             Event::Followed(Ok(false)) => self.on_silence().await?,
@@ -124,15 +141,17 @@ impl Conversation {
     }
 
     async fn next_event(&mut self) -> Event {
-        let has_room = self.unacknowledged.len() < UNACKNOWLEDGED_MAX
+        let may_read = self.waiting.is_none()
+            && self.unacknowledged.len() < UNACKNOWLEDGED_MAX
             && self.unacknowledged_bytes < UNACKNOWLEDGED_BYTES_MAX;
-        if !has_room {
+        if !may_read {
             // It is not the client that is silent: nobody listens.
             self.heard = Instant::now();
         }
         let heartbeat = self.door.options().heartbeat;
         tokio::select! {
-            message = self.socket.recv(), if has_room => Event::Received(message),
+            message = self.socket.recv(), if may_read => Event::Received(message),
+            (text, room) = has_room(&mut self.waiting) => Event::Room(text, room),
             Some(message) = self.unacknowledged.next() => Event::Acknowledged(message),
             followed = self.follower.fill(heartbeat) => Event::Followed(followed),
             () = self.door.closing() => Event::Closing,
@@ -146,7 +165,9 @@ impl Conversation {
         self.heard = Instant::now();
         match message {
             Some(Ok(Message::Text(text))) => {
-                self.publish(text);
+                let (budget, bytes) = (self.door.budget().clone(), text.len());
+                let room = Box::pin(async move { budget.reserve(bytes).await });
+                self.waiting = Some(Waiting { text, room });
                 Ok(())
             }
             Some(Ok(Message::Binary(_))) => {
@@ -175,14 +196,16 @@ impl Conversation {
     }
 
     /// Receipts and refusals come in the order of the messages, so a refusal waits its turn too.
-    fn publish(&mut self, text: Utf8Bytes) {
+    fn publish(&mut self, text: Utf8Bytes, room: Result<Room, Refusal>) {
         let (door, topic) = (self.door.clone(), self.topic.clone());
         let bytes = text.len();
         self.unacknowledged_bytes += bytes;
-        let parsed = parse(text, &topic);
+        let parsed = room.and_then(|room| Ok((parse(text, &topic)?, room)));
         self.unacknowledged.push_back(Box::pin(async move {
             let outcome = match parsed {
-                Ok((partition, record)) => publish_one(&door, topic, partition, record).await,
+                Ok(((partition, record), _room)) => {
+                    publish_one(&door, topic, partition, record).await
+                }
                 Err(refusal) => Err(refusal),
             };
             Acknowledged { outcome, bytes }
@@ -239,6 +262,17 @@ impl Conversation {
             .await;
         Err(Over)
     }
+}
+
+/// Waits for the room of the message that waits, for ever if none does.
+async fn has_room(waiting: &mut Option<Waiting>) -> (Utf8Bytes, Result<Room, Refusal>) {
+    let Some(next) = waiting else {
+        return std::future::pending().await;
+    };
+    let room = next.room.as_mut().await;
+    let text = std::mem::take(&mut next.text);
+    *waiting = None;
+    (text, room)
 }
 
 async fn feed(socket: &mut WebSocket, frame: &SocketFrame<'_>) -> Result<(), Over> {

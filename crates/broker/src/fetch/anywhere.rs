@@ -7,7 +7,8 @@ use model::{Offset, PartitionIndex};
 use tokio::time::{Instant, sleep_until, timeout};
 use wire::Batch;
 
-use super::{Fetching, Room, Row, Taken};
+use super::Fetching;
+use super::row::{Room, Row, Taken};
 use crate::api::FetchedPartition;
 use crate::error::FetchError;
 use crate::inner::Inner;
@@ -25,8 +26,8 @@ impl Inner {
     ) -> Result<Fetching, FetchError> {
         let topic = Arc::clone(&fetching.topic);
         let size = FetchSize {
-            min_bytes: 1,
             max_bytes: fetching.max_bytes,
+            max_records: None,
         };
         let afar = fetching.afar();
         let is_all = afar.len() == fetching.rows.len();

@@ -122,7 +122,7 @@ impl Inner {
 
     /// The topic that a cursor belongs to.
     async fn topic_of(&self, cursor: &Cursor) -> Result<Arc<Topic>, FetchError> {
-        self.look_for(cursor.topic()).await;
+        self.look_for(cursor.topic()).await?;
         let topic = self
             .topics
             .by_id(cursor.topic())

@@ -35,7 +35,8 @@ impl Inner {
     ) -> Result<GroupPolled, GroupError> {
         check_session_timeout(poll.session_timeout)?;
         if let Some(done) = &poll.done {
-            self.look_for(done.topic()).await;
+            let known = self.look_for(done.topic()).await;
+            known.map_err(FetchError::from)?;
         }
         let topic = self.topic_to_read_from(&poll.topic, &poll.start).await?;
         let deadline = deadline(poll.wait);

@@ -86,8 +86,8 @@ impl Inner {
     pub(crate) fn afar_of(&self, reader: &Reader, afar: Vec<PartitionIndex>) -> Afar {
         let guess = reader.max_records.saturating_mul(RECORD_BYTES_GUESS);
         let size = FetchSize {
-            min_bytes: 1,
             max_bytes: guess.clamp(ASK_BYTES_MIN, FETCH_BYTES_MAX),
+            max_records: Some(reader.max_records),
         };
         let is_all = afar.len() == reader.positions.len();
         Afar::new(&self.remote, &reader.topic, afar, is_all, size)

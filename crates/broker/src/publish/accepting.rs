@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use model::PartitionId;
 use model::limits::PRODUCER_REPLAY_BYTES_MAX;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use wire::Batch;
 
 use crate::error::PublishError;
@@ -13,6 +14,7 @@ use crate::inner::Inner;
 use crate::metadata::SavedProducers;
 use crate::partition::{Appended, Partition, Place};
 use crate::producers::ProducerTable;
+use crate::remote::too_late;
 use crate::seat::Seat;
 use crate::topic::Topic;
 
@@ -26,18 +28,25 @@ pub(super) enum Accepted {
 
 impl Inner {
     /// Waits in line for the bytes' turn and hands the batch to the partition, or to the line of the
-    /// node that leads it.
+    /// node that leads it. Another node has `until` then to say what became of the batch.
     pub(super) async fn accept(
         &self,
         topic: &Topic,
         seat: &Seat,
         batch: Batch,
+        until: Instant,
     ) -> Result<Accepted, PublishError> {
-        let _line = seat.in_line().await;
-        match seat.led() {
-            Some(partition) => self.take(partition, batch).await,
-            None => self.send(topic, seat, batch).await,
+        if seat.led().is_some() {
+            let _line = seat.in_line().await;
+            if let Some(partition) = seat.led() {
+                return self.take(partition, batch).await;
+            }
         }
+        let sent = timeout_at(until, self.send(topic, seat, batch, until)).await;
+        sent.unwrap_or_else(|_| {
+            self.count_refusal();
+            Err(too_late())
+        })
     }
 
     /// The same for a batch that another node has passed on, which is not passed on again.
@@ -60,6 +69,7 @@ impl Inner {
         partition: &Arc<Partition>,
         batch: Batch,
     ) -> Result<Accepted, PublishError> {
+        self.standing.check()?;
         // Before there is room: a slow `hark.db` holds up this partition and no other.
         if batch.header().producer.is_some() {
             self.note_producer(partition, &batch).await?;
@@ -75,7 +85,9 @@ impl Inner {
         topic: &Topic,
         seat: &Seat,
         batch: Batch,
+        until: Instant,
     ) -> Result<Accepted, PublishError> {
+        let _line = seat.in_line().await;
         let (me, leader) = (self.cluster.me(), seat.agreed().leader);
         // It should be here, and could not be made.
         if leader == Some(me)
@@ -89,7 +101,7 @@ impl Inner {
             topic: topic.id,
             index: seat.index,
         };
-        Ok(Accepted::Afar(self.remote.append(id, batch, room)))
+        Ok(Accepted::Afar(self.remote.append(id, batch, room, until)))
     }
 
     /// Makes sure that a restart will look for this partition's producers, and not too far back.

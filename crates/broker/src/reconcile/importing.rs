@@ -31,6 +31,9 @@ impl Inner {
         let Some(cluster) = catalog.cluster().filter(|_| made.is_import_due) else {
             return true;
         };
+        if self.standing.check().is_err() {
+            return false;
+        }
         match self.import_to(cluster, made).await {
             Ok(()) => {
                 made.is_import_due = false;

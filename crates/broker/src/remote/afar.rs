@@ -50,8 +50,9 @@ pub(crate) struct Afar {
 /// How much one leader answers with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FetchSize {
-    pub(crate) min_bytes: usize,
     pub(crate) max_bytes: usize,
+    /// Of each partition; `None` for whole batches.
+    pub(crate) max_records: Option<usize>,
 }
 
 /// What one leader said.
@@ -240,8 +241,8 @@ async fn fetch_once(
     let ask = Ask::Fetch {
         topic,
         positions: asking.positions,
-        min_bytes: u32::try_from(size.min_bytes).unwrap_or(u32::MAX),
         max_bytes: u32::try_from(size.max_bytes).unwrap_or(u32::MAX),
+        max_records: size.max_records.and_then(|count| u32::try_from(count).ok()),
         wait: asking.wait,
     };
     let patience = asking.wait + remote.patience(leader);
@@ -291,8 +292,8 @@ mod tests {
     #[test]
     fn answers_of_many_leaders_share_the_room() {
         let size = FetchSize {
-            min_bytes: 1,
             max_bytes: 8 << 20,
+            max_records: None,
         };
         assert_eq!(size.share(6, 6).max_bytes, 8 << 20);
         assert_eq!(size.share(2, 4).max_bytes, 4 << 20);

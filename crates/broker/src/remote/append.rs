@@ -2,6 +2,9 @@
 //!
 //! A partition has one call under way at a time, with all batches that came while the one before it
 //! was: so they reach the log in the order in which they were given, and few calls carry many.
+//!
+//! Every batch hears of its fate by its own deadline. One that waited until there was no time left to
+//! send it was never sent, and is told so; of one that was sent, and is not answered for, nobody knows.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +15,7 @@ use model::PartitionId;
 use model::limits::PEER_APPEND_BYTES_MAX;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use wire::Batch;
 
 use super::message::{Ask, Response};
@@ -19,8 +23,8 @@ use super::{Remote, Trouble, unfitting};
 use crate::error::PublishError;
 use crate::partition::Place;
 
-/// How long a leader has to bring batches to its disk.
-const APPEND_PATIENCE: Duration = Duration::from_secs(20);
+/// A batch that has less time left is not sent any more: the answer would come too late.
+const CALL_PATIENCE_MIN: Duration = Duration::from_secs(1);
 
 /// What became of one batch.
 type Fate = Result<Place, PublishError>;
@@ -29,9 +33,20 @@ type Fate = Result<Place, PublishError>;
 #[derive(Debug, Default)]
 pub(super) struct Lanes(Mutex<BTreeMap<PartitionId, VecDeque<Queued>>>);
 
+/// Batches for one call.
+#[derive(Debug, Default)]
+struct Run {
+    queued: Vec<Queued>,
+    /// When the first of them is to be answered for.
+    until: Option<Instant>,
+    /// Those that there is no time for any more.
+    late: Vec<Queued>,
+}
+
 /// A batch that waits for its call.
 struct Queued {
     batch: Batch,
+    until: Instant,
     answer: oneshot::Sender<Fate>,
     /// Given back when the fate is known.
     _budget: Box<dyn Any + Send>,
@@ -51,10 +66,12 @@ impl Remote {
         to: PartitionId,
         batch: Batch,
         budget: impl Send + 'static,
+        until: Instant,
     ) -> oneshot::Receiver<Fate> {
         let (answer, receiver) = oneshot::channel();
         let queued = Queued {
             batch,
+            until,
             answer,
             _budget: Box::new(budget),
         };
@@ -67,14 +84,22 @@ impl Remote {
 
     async fn work_off(&self, to: PartitionId) {
         while let Some(run) = self.lanes.next_run(to) {
-            let batches: Vec<Batch> = run.iter().map(|queued| queued.batch.clone()).collect();
-            let fates = self.deliver(to, batches).await;
-            for (queued, fate) in run.into_iter().zip(fates) {
-                self.count(&fate);
-                // Whoever asked may have gone away.
-                let _ = queued.answer.send(fate);
+            for late in run.late {
+                self.tell(late, Err(too_late()));
+            }
+            let Some(until) = run.until else { continue };
+            let batches = run.queued.iter().map(|queued| queued.batch.clone());
+            let fates = self.deliver(to, batches.collect(), until).await;
+            for (queued, fate) in run.queued.into_iter().zip(fates) {
+                self.tell(queued, fate);
             }
         }
+    }
+
+    fn tell(&self, queued: Queued, fate: Fate) {
+        self.count(&fate);
+        // Whoever asked may have gone away.
+        let _ = queued.answer.send(fate);
     }
 
     /// What its leader refuses, that counts.
@@ -86,12 +111,12 @@ impl Remote {
     }
 
     /// One fate for each batch.
-    async fn deliver(&self, to: PartitionId, batches: Vec<Batch>) -> Vec<Fate> {
+    async fn deliver(&self, to: PartitionId, batches: Vec<Batch>, until: Instant) -> Vec<Fate> {
         let count = batches.len();
-        let first = match self.call_append(to, batches.clone()).await {
+        let first = match self.call_append(to, batches.clone(), until).await {
             Err(Trouble::Moved(_)) => {
-                self.refresh().await;
-                self.call_append(to, batches.clone()).await
+                self.refresh_until(until).await;
+                self.call_append(to, batches.clone(), until).await
             }
             other => other,
         };
@@ -100,13 +125,19 @@ impl Remote {
             Err(Trouble::Moved(why) | Trouble::Unavailable(why)) => {
                 vec![Err(PublishError::LeaderUnavailable(why)); count]
             }
-            Err(Trouble::Unknown(why)) => self.deliver_again(to, batches, why).await,
+            Err(Trouble::Unknown(why)) => self.deliver_again(to, batches, until, why).await,
         }
     }
 
     /// The batches were sent and the answer was lost. Those of idempotent producers are sent once
     /// more, for the leader knows them again; of the others the caller hears that nobody knows.
-    async fn deliver_again(&self, to: PartitionId, batches: Vec<Batch>, why: String) -> Vec<Fate> {
+    async fn deliver_again(
+        &self,
+        to: PartitionId,
+        batches: Vec<Batch>,
+        until: Instant,
+        why: String,
+    ) -> Vec<Fate> {
         let is_known_again = |batch: &Batch| batch.header().producer.is_some();
         let again: Vec<Batch> = batches
             .iter()
@@ -116,8 +147,9 @@ impl Remote {
         let mut fates = match again.is_empty() {
             true => Vec::new(),
             false => {
-                self.refresh().await;
-                self.call_append(to, again).await.unwrap_or_default()
+                self.refresh_until(until).await;
+                let told = self.call_append(to, again, until).await;
+                told.unwrap_or_default()
             }
         }
         .into_iter();
@@ -135,6 +167,7 @@ impl Remote {
         &self,
         to: PartitionId,
         batches: Vec<Batch>,
+        until: Instant,
     ) -> Result<Vec<Fate>, Trouble> {
         let count = batches.len();
         let (leader, partition, revision) = self.leader(to.topic, to.index)?;
@@ -143,10 +176,16 @@ impl Remote {
             partition,
             batches,
         };
-        match self.ask(leader, revision, ask, APPEND_PATIENCE).await? {
+        let patience = until.saturating_duration_since(Instant::now());
+        match self.ask(leader, revision, ask, patience).await? {
             Response::Appended(fates) if fates.len() == count => Ok(fates),
             _ => Err(unfitting(leader)),
         }
+    }
+
+    async fn refresh_until(&self, until: Instant) {
+        // Whoever asks again finds out.
+        let _ = timeout_at(until, self.refresh()).await;
     }
 }
 
@@ -160,22 +199,35 @@ impl Lanes {
     }
 
     /// What goes into the next call; `None` when there is no more and the work is done.
-    fn next_run(&self, of: PartitionId) -> Option<Vec<Queued>> {
+    fn next_run(&self, of: PartitionId) -> Option<Run> {
         let mut lanes = self.0.lock();
         let lane = lanes.get_mut(&of)?;
-        let mut bytes = 0;
-        let mut run = Vec::new();
-        while let Some(next) = lane.front() {
-            bytes += next.batch.bytes().len();
-            if bytes > PEER_APPEND_BYTES_MAX && !run.is_empty() {
-                break;
-            }
-            run.extend(lane.pop_front());
-        }
-        if run.is_empty() {
+        if lane.is_empty() {
             lanes.remove(&of);
             return None;
         }
+        let too_late = Instant::now() + CALL_PATIENCE_MIN;
+        let mut bytes = 0;
+        let mut run = Run::default();
+        while let Some(next) = lane.pop_front() {
+            if next.until < too_late {
+                run.late.push(next);
+                continue;
+            }
+            bytes += next.batch.bytes().len();
+            if bytes > PEER_APPEND_BYTES_MAX && !run.queued.is_empty() {
+                lane.push_front(next);
+                break;
+            }
+            run.until = Some(run.until.map_or(next.until, |until| until.min(next.until)));
+            run.queued.push(next);
+        }
         Some(run)
     }
+}
+
+/// A batch that never left this node.
+pub(crate) fn too_late() -> PublishError {
+    let why = "what was sent to it before is not answered for";
+    PublishError::LeaderUnavailable(why.to_owned())
 }

@@ -1,7 +1,7 @@
 //! Groups, whichever node is asked: each has one coordinator, and everything about it happens there.
 //!
 //! The internal topic `__groups` says who that is: the leader of the partition that the group's name
-//! hashes to. The topic is made when a group is first used and is there for that alone: a coordinator
+//! hashes to. The topic is made when a group is first made and is there for that alone: a coordinator
 //! keeps its groups in a log of its own.
 
 use std::collections::BTreeMap;
@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use catalog::{Command, Refusal, Topic};
 use futures_util::future::join_all;
-use model::limits::{GROUPS_PARTITIONS, POLL_TIMEOUT_MAX};
+use model::limits::GROUPS_PARTITIONS;
 use model::{Mode, NodeId, PartitionIndex, TopicId};
 use tokio::time::timeout;
 
 use super::message::{Ask, GroupAnswer, GroupAsk, Led, Response};
 use super::{Remote, Trouble, nobody, unfitting};
-use crate::api::{Assignment, GroupDescription, GroupPolled, TopicSettings};
-use crate::error::GroupError;
+use crate::admin::NO_MAJORITY;
+use crate::api::{GroupDescription, TopicSettings};
+use crate::error::{FetchError, GroupError};
 use crate::group::GROUPS_TOPIC;
 use crate::inner::Inner;
 use crate::seams::ProposeError;
@@ -46,7 +47,7 @@ impl Inner {
         self: &Arc<Self>,
         ask: GroupAsk,
     ) -> Result<GroupAnswer, GroupError> {
-        match self.coordinator(ask.group()).await? {
+        match self.coordinator(&ask).await? {
             Coordinator::Here => self.answer_group(ask).await,
             there => Box::pin(self.ask_coordinator(there, ask)).await,
         }
@@ -57,6 +58,9 @@ impl Inner {
         self: &Arc<Self>,
         ask: GroupAsk,
     ) -> Result<GroupAnswer, GroupError> {
+        if !matches!(ask, GroupAsk::Describe { .. }) {
+            self.standing.check()?;
+        }
         Ok(match ask {
             GroupAsk::Poll(poll) => GroupAnswer::Polled(self.group_poll(poll).await?),
             GroupAsk::Commit(commit) => {
@@ -133,15 +137,30 @@ impl Inner {
         }
     }
 
-    async fn coordinator(&self, group: &str) -> Result<Coordinator, GroupError> {
+    /// Who coordinates the group that is spoken of.
+    async fn coordinator(&self, ask: &GroupAsk) -> Result<Coordinator, GroupError> {
+        match self.remote.coordinator(ask.group()) {
+            Some(known) => known.map_err(unavailable),
+            None => Box::pin(self.first_coordinator(ask)).await,
+        }
+    }
+
+    /// The same as long as this node knows of no group at all.
+    async fn first_coordinator(&self, ask: &GroupAsk) -> Result<Coordinator, GroupError> {
+        let group = ask.group();
+        self.look_again().await.map_err(FetchError::from)?;
         if let Some(known) = self.remote.coordinator(group) {
             return known.map_err(unavailable);
+        }
+        if !ask.makes_group() {
+            // There is none in the whole cluster, and this node says so as well as any.
+            return Ok(Coordinator::Here);
         }
         let made = timeout(MAKE_PATIENCE, self.make_groups_topic()).await;
         let why = match made {
             Ok(Ok(())) => "the cluster has not told this node who it is".to_owned(),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "the cluster does not answer".to_owned(),
+            Err(_) => NO_MAJORITY.to_owned(),
         };
         let known = self.remote.coordinator(group);
         known
@@ -158,7 +177,7 @@ impl Inner {
             Err(Trouble::Moved(_)) => self.remote.refresh().await,
             other => return other.unwrap_or_else(|trouble| Err(unavailable(trouble))),
         }
-        match self.coordinator(ask.group()).await? {
+        match self.coordinator(&ask).await? {
             Coordinator::Here => self.answer_group(ask).await,
             there => {
                 let asked = self.remote.ask_coordinator(there, ask).await;
@@ -250,65 +269,6 @@ impl Remote {
             }
         }
     }
-}
-
-impl GroupAsk {
-    /// The group that is spoken of.
-    pub(crate) fn group(&self) -> &str {
-        match self {
-            Self::Subscribe(subscribe) => &subscribe.group,
-            Self::Poll(poll) => &poll.group,
-            Self::Commit(commit) => &commit.group,
-            Self::Unsubscribe { group, .. }
-            | Self::Describe { group }
-            | Self::Reset { group, .. }
-            | Self::Delete { group } => group,
-        }
-    }
-
-    /// How long the answer may take by its nature.
-    fn wait(&self) -> Duration {
-        match self {
-            Self::Poll(poll) => poll.wait.min(POLL_TIMEOUT_MAX),
-            // The other members have as long to join again.
-            Self::Subscribe(subscribe) => subscribe.session_timeout,
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-impl GroupAnswer {
-    pub(crate) fn done(self) -> Result<(), GroupError> {
-        match self {
-            Self::Done => Ok(()),
-            _ => Err(wrong_answer()),
-        }
-    }
-
-    pub(crate) fn assigned(self) -> Result<Assignment, GroupError> {
-        match self {
-            Self::Assigned(assignment) => Ok(assignment),
-            _ => Err(wrong_answer()),
-        }
-    }
-
-    pub(crate) fn polled(self) -> Result<GroupPolled, GroupError> {
-        match self {
-            Self::Polled(polled) => Ok(polled),
-            _ => Err(wrong_answer()),
-        }
-    }
-
-    pub(crate) fn described(self) -> Result<GroupDescription, GroupError> {
-        match self {
-            Self::Described(description) => Ok(description),
-            _ => Err(wrong_answer()),
-        }
-    }
-}
-
-fn wrong_answer() -> GroupError {
-    GroupError::CoordinatorUnavailable("it answered another question".to_owned())
 }
 
 /// The partition whose leader coordinates a group.

@@ -15,17 +15,18 @@
 //! believes in. If not, it first learns the catalog as far as the caller knows it, so that a topic made
 //! a moment ago is found. So a caller that is behind is told, and asks the right one.
 
+mod groups;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId, TopicName};
+use model::{LeaderEpoch, NodeId, Offset, PartitionIndex, TopicId};
 use wire::Batch;
 
+pub(crate) use self::groups::{GroupAnswer, GroupAsk};
+
 use super::codec::{Coded, Malformed, Reader, Writer, coded};
-use crate::api::{
-    Assignment, Commit, Delivered, Extent, FetchedPartition, GroupDescription, GroupPoll,
-    GroupPolled, GroupSubscribe, Start,
-};
+use crate::api::{Delivered, Extent, FetchedPartition, GroupDescription, Start};
 use crate::error::{FetchError, GroupError, PublishError};
 use crate::partition::Place;
 
@@ -57,14 +58,15 @@ pub(crate) enum Ask {
         partition: Led,
         batches: Vec<Batch>,
     },
-    /// 2: whole batches from these positions on. A position before the first record kept reads from
-    /// there; 2⁶³ − 1 is the end as it is now, 2⁶³ − 2 the first record kept. Answered once `min_bytes`
-    /// are there, at the latest after `wait`.
+    /// 2: batches from these positions on. A position before the first record kept reads from there;
+    /// 2⁶³ − 1 is the end as it is now, 2⁶³ − 2 the first record kept. Answered once something is there,
+    /// at the latest after `wait`. Whoever needs only some records of each partition, and not the batches
+    /// as they were written, says how many: large batches are cut to that.
     Fetch {
         topic: TopicId,
         positions: Vec<(Led, Offset)>,
-        min_bytes: u32,
         max_bytes: u32,
+        max_records: Option<u32>,
         wait: Duration,
     },
     /// 3: where these partitions stand for a start, which is no cursor.
@@ -93,29 +95,6 @@ pub(crate) enum Ask {
     Group { coordinator: Led, ask: GroupAsk },
     /// 8: the groups that this node keeps, in the order of their names, after this one.
     Groups { after: Option<String> },
-}
-
-/// What is asked of a group's coordinator: the calls of the API, whole.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum GroupAsk {
-    /// 1
-    Subscribe(GroupSubscribe),
-    /// 2
-    Unsubscribe { group: String, consumer: String },
-    /// 3
-    Poll(GroupPoll),
-    /// 4
-    Commit(Commit),
-    /// 5
-    Describe { group: String },
-    /// 6
-    Reset {
-        group: String,
-        topic: TopicName,
-        start: Start,
-    },
-    /// 7
-    Delete { group: String },
 }
 
 /// The answer.
@@ -153,19 +132,6 @@ pub(crate) enum Response {
         groups: Vec<GroupDescription>,
         more: bool,
     },
-}
-
-/// What a coordinator answers.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum GroupAnswer {
-    /// 1
-    Done,
-    /// 2
-    Assigned(Assignment),
-    /// 3
-    Polled(GroupPolled),
-    /// 4
-    Described(GroupDescription),
 }
 
 impl Request {
@@ -270,8 +236,8 @@ coded!(enum Ask {
     2 => Fetch {
         topic: TopicId,
         positions: Vec<(Led, Offset)>,
-        min_bytes: u32,
         max_bytes: u32,
+        max_records: Option<u32>,
         wait: Duration
     },
     3 => Resolve { topic: TopicId, partitions: Vec<Led>, start: Start },
@@ -280,15 +246,6 @@ coded!(enum Ask {
     6 => DeleteRecords { topic: TopicId, partition: Led, before: Offset },
     7 => Group { coordinator: Led, ask: GroupAsk },
     8 => Groups { after: Option<String> },
-});
-coded!(enum GroupAsk {
-    1 => Subscribe(subscribe: GroupSubscribe),
-    2 => Unsubscribe { group: String, consumer: String },
-    3 => Poll(poll: GroupPoll),
-    4 => Commit(commit: Commit),
-    5 => Describe { group: String },
-    6 => Reset { group: String, topic: TopicName, start: Start },
-    7 => Delete { group: String },
 });
 coded!(enum Response {
     0 => Refused(why: String),
@@ -304,10 +261,4 @@ coded!(enum Response {
     10 => Group(answer: GroupAnswer),
     11 => GroupFailed(error: GroupError),
     12 => Groups { groups: Vec<GroupDescription>, more: bool },
-});
-coded!(enum GroupAnswer {
-    1 => Done,
-    2 => Assigned(assignment: Assignment),
-    3 => Polled(polled: GroupPolled),
-    4 => Described(description: GroupDescription),
 });

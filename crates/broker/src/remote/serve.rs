@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::limits::{FETCH_BYTES_MAX, PEER_ANSWER_BYTES_MAX, PEER_FETCH_WAIT_MAX};
+use model::limits::{FETCH_BYTES_MAX, PEER_FETCH_WAIT_MAX};
 use model::{NodeId, Offset, PartitionIndex, TopicId};
 use tokio::time::timeout;
 
+use super::answer::Answered;
 use super::groups::GROUPS_ID;
 use super::message::{Ask, GroupAsk, Led, Request, Response};
 use crate::api::Start;
@@ -21,39 +22,37 @@ use crate::topic::Topic;
 /// How long this node has to learn what a caller knows already.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A question and its answer, or the answer that ends it early.
-type Answer = Result<Response, Response>;
+/// A fetch is answered once there is a byte.
+const ANYTHING: usize = 1;
+
+/// The answer to a question, or the one that ends it early.
+type Answer = Result<Answered, Response>;
 
 impl Inner {
     /// The bytes of an answer to the bytes of a request. May be dropped at any point, like every call
     /// of the API.
     pub(crate) async fn serve_peer(self: &Arc<Self>, from: NodeId, request: Bytes) -> Bytes {
         let answer = match Request::decode(request) {
-            Ok(request) => self.answer(request).await,
+            Ok(request) => self.answer(from, request).await,
             Err(error) => {
                 tracing::warn!(%from, %error, "a request that is none");
-                Response::Refused(error.to_string())
+                Response::Refused(error.to_string()).into()
             }
         };
         self.counts().calls_answered.add(1);
-        let bytes = answer.encode();
-        if bytes.len() > PEER_ANSWER_BYTES_MAX {
-            let size = bytes.len();
-            tracing::warn!(%from, size, "an answer that is too large to be sent");
-            return Response::Refused(format!("an answer of {size} bytes is too large")).encode();
-        }
-        bytes
+        self.to_send(from, answer).await
     }
 
-    async fn answer(self: &Arc<Self>, request: Request) -> Response {
+    async fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> Answered {
         if self.is_closed() {
-            return stopping();
+            return stopping().into();
         }
         let Request { revision, ask } = request;
         if let Err(early) = self.catch_up(revision, &ask).await {
-            return early;
+            return early.into();
         }
-        self.answer_ask(ask).await.unwrap_or_else(|early| early)
+        let answer = self.answer_ask(from, ask).await;
+        answer.unwrap_or_else(Answered::from)
     }
 
     /// Learns what the caller knows already, where that is needed: to make a large topic takes long, and
@@ -73,25 +72,23 @@ impl Inner {
         Ok(())
     }
 
-    async fn answer_ask(self: &Arc<Self>, ask: Ask) -> Answer {
-        match ask {
+    async fn answer_ask(self: &Arc<Self>, from: NodeId, ask: Ask) -> Answer {
+        Ok(match ask {
             Ask::Fetch {
                 topic,
                 positions,
-                min_bytes,
                 max_bytes,
+                max_records,
                 wait,
             } => {
                 let led = || positions.iter().map(|(led, _)| *led);
                 let topic = self.led_topic(topic, led())?;
                 let fetching = fetching(&topic, &positions, max_bytes as usize);
-                let wait = wait.min(PEER_FETCH_WAIT_MAX);
-                let answer = self
-                    .answer_fetch(fetching, min_bytes as usize, wait)
-                    .await?;
+                let answer = self.answer_fetch(fetching.answering(from), max_records, wait);
+                let answer = Box::pin(answer).await?;
                 // It may have waited for long.
                 self.led_topic(topic.id, led())?;
-                Ok(answer)
+                answer
             }
             Ask::Append {
                 topic,
@@ -102,7 +99,7 @@ impl Inner {
                 let seat = topic.seat(partition.index);
                 let seat = seat.ok_or_else(|| self.not_leader(None))?;
                 let fates = Box::pin(self.append_each(&topic, seat, batches)).await;
-                Ok(Response::Appended(fates))
+                Response::Appended(fates).into()
             }
             Ask::Resolve {
                 topic,
@@ -110,16 +107,18 @@ impl Inner {
                 start,
             } => {
                 let topic = self.led_topic(topic, partitions.iter().copied())?;
-                Ok(Box::pin(self.answer_resolve(&topic, &partitions, &start)).await)
+                let resolved = Box::pin(self.answer_resolve(&topic, &partitions, &start));
+                resolved.await.into()
             }
             Ask::Extents { topic, partitions } => {
                 let topic = self.led_topic(topic, partitions.iter().copied())?;
-                Ok(extents(&topic, &partitions))
+                extents(&topic, &partitions).into()
             }
             Ask::Last { topic, partitions } => {
                 let topic = self.led_topic(topic, partitions.iter().copied())?;
                 let last = Box::pin(self.last_here(&topic, indexes(&partitions))).await;
-                Ok(last.map_or_else(Response::FetchFailed, Response::Last))
+                last.map_or_else(Response::FetchFailed, Response::Last)
+                    .into()
             }
             Ask::DeleteRecords {
                 topic,
@@ -130,28 +129,44 @@ impl Inner {
                 let led = topic.led(partition.index).map(Arc::clone);
                 let led = led.ok_or_else(|| self.not_leader(None))?;
                 let deleted = Box::pin(self.delete_records_here(&topic, led, before)).await;
-                Ok(deleted.map_or_else(Response::FetchFailed, Response::Deleted))
+                let answer = deleted.map_or_else(Response::FetchFailed, Response::Deleted);
+                answer.into()
             }
             Ask::Group { coordinator, ask } => {
                 self.check_coordinator(coordinator)?;
-                Ok(self.answer_group_ask(ask).await)
+                self.answer_group_ask(ask).await.into()
             }
             Ask::Groups { after } => {
                 let listed = self.groups_here(after.as_deref(), FETCH_BYTES_MAX);
                 let (groups, more) = Box::pin(listed).await;
-                Ok(Response::Groups { groups, more })
+                Response::Groups { groups, more }.into()
             }
-        }
+        })
     }
 
-    async fn answer_fetch(&self, fetching: Fetching, min_bytes: usize, wait: Duration) -> Answer {
-        let fetched = self.fetch_here(fetching, min_bytes, deadline(wait)).await;
-        match fetched {
+    async fn answer_fetch(
+        &self,
+        fetching: Fetching,
+        max_records: Option<u32>,
+        wait: Duration,
+    ) -> Answer {
+        let deadline = deadline(wait.min(PEER_FETCH_WAIT_MAX));
+        let mut fetched = match self.fetch_here(fetching, ANYTHING, deadline).await {
             // Whoever is told nothing asks again at once.
-            Ok(_) if self.is_closed() => Err(stopping()),
-            Ok(fetched) => Ok(Response::Fetched(fetched.finish())),
-            Err(error) => Err(Response::FetchFailed(error)),
+            Ok(_) if self.is_closed() => return Err(stopping()),
+            Ok(fetched) => fetched,
+            Err(error) => return Err(Response::FetchFailed(error)),
+        };
+        if let Some(count) = max_records.filter(|count| fetched.is_worth_cutting(*count)) {
+            let cut = self.on_disk(move |_| {
+                fetched.cut(count);
+                fetched
+            });
+            fetched = cut.await.map_err(Response::FetchFailed)?;
         }
+        let room = fetched.take_room();
+        let response = Response::Fetched(fetched.finish());
+        Ok(Answered { response, room })
     }
 
     async fn answer_resolve(&self, topic: &Arc<Topic>, led: &[Led], start: &Start) -> Response {

@@ -23,6 +23,12 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     fn fresh(&self) -> BoxFuture<'_, Result<Arc<Catalog>, ClusterError>>;
     /// Agrees on a command. When it is taken, [`catalog`](Self::catalog) of this node holds it.
     fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, ProposeError>>;
+    /// Whether it is known that this node does not answer, so that asking it is in vain. By itself, what
+    /// the controller believes.
+    fn is_down(&self, node: NodeId) -> bool {
+        let catalog = self.catalog();
+        catalog.node(node).is_some_and(|node| node.fenced)
+    }
     /// Asks another node's broker.
     fn call(
         &self,
@@ -32,6 +38,11 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Bytes, CallError>>;
     /// How the cluster is, as this node sees it.
     fn overview(&self) -> ClusterOverview;
+    /// What has to come before the cluster has registered this start of the node, as in "waiting for …";
+    /// none once it has. Until then nothing may be acknowledged.
+    fn waits_for(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Why the cluster could not be asked.

@@ -1,7 +1,9 @@
 //! Topics whose partitions lie on several nodes: whichever node is asked, it answers.
 
+mod answers;
 mod changing;
 mod groups;
+mod minority;
 mod silence;
 mod waiting;
 

@@ -1,30 +1,33 @@
 //! Several brokers in one process over one catalog: agreement is a lock, and a call is a function.
 
+mod member;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use broker::seams::{
-    CallError, Cluster, ClusterError, ClusterOverview, OsEntropy, ProposeError, SystemClock,
-};
+use broker::seams::{CallError, Cluster, OsEntropy, ProposeError, SystemClock};
 use broker::{Broker, BrokerOptions};
 use bytes::Bytes;
 use catalog::{Addresses, Catalog, Claim, Command, Outcome, Registration};
-use futures_util::future::BoxFuture;
 use model::{BootId, ClusterId, Incarnation, NodeId, Site, StorageId, Timestamp};
 use parking_lot::Mutex;
 use seglog::Store;
 use tempfile::TempDir;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, watch};
 
+use self::member::Member;
 use crate::memory::MemoryStore;
 use crate::node::options;
+
+/// Answers up to this size never stand in line.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// What all nodes agree on, and how they reach each other.
 #[derive(Debug)]
 pub(crate) struct Hub {
     state: Mutex<State>,
+    /// Rung when answers that stood in line are on their way.
+    gone: Notify,
 }
 
 #[derive(Debug)]
@@ -40,14 +43,14 @@ struct State {
     late: BTreeSet<NodeId>,
     /// So many answers of a node are lost, after it has done what was asked.
     lost_answers: BTreeMap<NodeId, usize>,
+    /// Nodes that no majority answers.
+    minority: BTreeSet<NodeId>,
+    /// Nodes whose large answers stand in line until they are let go.
+    congested: BTreeSet<NodeId>,
+    standing: Vec<Bytes>,
+    standing_bytes_max: usize,
+    answer_bytes: usize,
     calls: usize,
-}
-
-/// The cluster as one of its nodes sees it.
-#[derive(Debug)]
-pub(crate) struct Member {
-    me: NodeId,
-    hub: Arc<Hub>,
 }
 
 /// A node of the cluster.
@@ -73,8 +76,14 @@ impl Hub {
                 mute: BTreeSet::new(),
                 late: BTreeSet::new(),
                 lost_answers: BTreeMap::new(),
+                minority: BTreeSet::new(),
+                congested: BTreeSet::new(),
+                standing: Vec::new(),
+                standing_bytes_max: 0,
+                answer_bytes: 0,
                 calls: 0,
             }),
+            gone: Notify::new(),
         })
     }
 
@@ -238,6 +247,46 @@ impl Hub {
         self.state.lock().lost_answers.insert(id, count);
     }
 
+    /// From now on no majority answers this node.
+    pub(crate) fn leave_to_minority(&self, id: NodeId) {
+        self.state.lock().minority.insert(id);
+    }
+
+    /// From now on large answers of this node stand in line until they are let go.
+    pub(crate) fn congest(&self, id: NodeId) {
+        self.state.lock().congested.insert(id);
+    }
+
+    /// Lets go what stands in line. Gives its bytes.
+    pub(crate) fn let_go(&self) -> usize {
+        let gone = std::mem::take(&mut self.state.lock().standing);
+        let bytes = gone.iter().map(Bytes::len).sum();
+        drop(gone);
+        self.gone.notify_waiters();
+        bytes
+    }
+
+    /// The most bytes that ever stood in line.
+    pub(crate) fn standing_bytes_max(&self) -> usize {
+        self.state.lock().standing_bytes_max
+    }
+
+    /// Bytes of all answers so far.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.state.lock().answer_bytes
+    }
+
+    /// An answer on its way, like one on a connection: what arrives is a copy.
+    async fn send(&self, from: NodeId, answer: Bytes) -> Bytes {
+        let copy = Bytes::copy_from_slice(&answer);
+        let gone = self.gone.notified();
+        let stands = self.state.lock().push(from, answer);
+        if stands {
+            gone.await;
+        }
+        copy
+    }
+
     /// How often brokers have asked each other.
     pub(crate) fn calls(&self) -> usize {
         self.state.lock().calls
@@ -273,83 +322,22 @@ impl State {
         broker.ok_or_else(|| CallError::Unreachable(format!("node {to} is cut off")))
     }
 
+    /// Whether the answer stands in line now.
+    fn push(&mut self, from: NodeId, answer: Bytes) -> bool {
+        self.answer_bytes += answer.len();
+        if answer.len() <= SMALL_BYTES || !self.congested.contains(&from) {
+            return false;
+        }
+        self.standing.push(answer);
+        let bytes = self.standing.iter().map(Bytes::len).sum();
+        self.standing_bytes_max = self.standing_bytes_max.max(bytes);
+        true
+    }
+
     fn loses_answer(&mut self, of: NodeId) -> bool {
         let left = self.lost_answers.entry(of).or_default();
         let is_lost = *left > 0;
         *left = left.saturating_sub(1);
         is_lost
-    }
-}
-
-impl Member {
-    fn is_cut(&self) -> bool {
-        self.hub.state.lock().cut.contains(&self.me)
-    }
-}
-
-impl Cluster for Member {
-    fn me(&self) -> NodeId {
-        self.me
-    }
-
-    fn catalog(&self) -> Arc<Catalog> {
-        Arc::clone(&self.changes().borrow())
-    }
-
-    fn changes(&self) -> watch::Receiver<Arc<Catalog>> {
-        self.hub.state.lock().views[&self.me].subscribe()
-    }
-
-    fn fresh(&self) -> BoxFuture<'_, Result<Arc<Catalog>, ClusterError>> {
-        Box::pin(async {
-            if self.is_cut() {
-                return Err(ClusterError::Unavailable("cut off".to_owned()));
-            }
-            self.hub.state.lock().tell(self.me);
-            Ok(self.catalog())
-        })
-    }
-
-    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Outcome, ProposeError>> {
-        Box::pin(async move {
-            if self.is_cut() {
-                return Err(ProposeError::Unavailable("cut off".to_owned()));
-            }
-            let outcome = self.hub.agree(&command)?;
-            self.hub.state.lock().tell(self.me);
-            Ok(outcome)
-        })
-    }
-
-    fn call(
-        &self,
-        to: NodeId,
-        request: Bytes,
-        deadline: Duration,
-    ) -> BoxFuture<'_, Result<Bytes, CallError>> {
-        Box::pin(async move {
-            let broker = self.hub.state.lock().reached(self.me, to)?;
-            if self.hub.state.lock().mute.contains(&to) {
-                sleep(deadline).await;
-                return Err(CallError::TimedOut);
-            }
-            let answer = timeout(deadline, broker.serve_peer(self.me, request)).await;
-            if self.hub.state.lock().loses_answer(to) {
-                return Err(CallError::Broken("the answer is lost".to_owned()));
-            }
-            answer.map_err(|_| CallError::TimedOut)
-        })
-    }
-
-    fn overview(&self) -> ClusterOverview {
-        let catalog = self.catalog();
-        ClusterOverview {
-            cluster: catalog.cluster(),
-            me: self.me,
-            controller: None,
-            term: 1,
-            revision: catalog.revision(),
-            nodes: Vec::new(),
-        }
     }
 }

@@ -1,16 +1,18 @@
 //! Groups: sharing, taking over, committing, and refusing those who come too late.
 
+mod people;
+mod trouble;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use broker::{Commit, GroupError, GroupPoll, GroupPolled, GroupSubscribe, Start};
-use model::{PartitionIndex, TopicName};
-use seglog::{AppendError, Store};
+use broker::{Broker, Commit, GroupError, GroupPoll, GroupPolled, GroupSubscribe, Start};
+use model::TopicName;
+use tokio::task::JoinHandle;
 use wire::cursor::Cursor;
 
-use crate::memory::MemoryStore;
-use crate::node::{Engine, Node, at, offset, on_both, texts};
+use crate::node::{Engine, Node, eventually, on_both, texts};
 
 on_both!(
     one_member_reads_and_commits,
@@ -20,10 +22,9 @@ on_both!(
     a_member_takes_over_from_one_that_is_silent,
     commits_and_members_outlive_a_restart,
     latest_means_the_latest_of_the_first_poll,
-    people_look_and_change,
 );
 
-fn group_poll(topic: &TopicName, consumer: &str) -> GroupPoll {
+pub(crate) fn group_poll(topic: &TopicName, consumer: &str) -> GroupPoll {
     GroupPoll {
         group: "g".to_owned(),
         consumer: consumer.to_owned(),
@@ -50,7 +51,11 @@ pub(crate) fn mine(polled: &GroupPolled) -> Vec<u32> {
     partitions.map(|index| index.0).collect()
 }
 
-async fn commit(node: &Node, consumer: Option<&str>, cursor: Cursor) -> Result<(), GroupError> {
+pub(crate) async fn commit(
+    node: &Node,
+    consumer: Option<&str>,
+    cursor: Cursor,
+) -> Result<(), GroupError> {
     let consumer = consumer.map(str::to_owned);
     let commit = Commit {
         group: "g".to_owned(),
@@ -61,20 +66,43 @@ async fn commit(node: &Node, consumer: Option<&str>, cursor: Cursor) -> Result<(
 }
 
 /// Polls until the member holds so many partitions.
-async fn poll_until(node: &Node, polling: GroupPoll, partitions: usize) -> GroupPolled {
+pub(crate) async fn poll_until(
+    broker: &Broker,
+    polling: GroupPoll,
+    partitions: usize,
+) -> GroupPolled {
     let started = Instant::now();
     loop {
-        let polled = poll(node, polling.clone()).await;
+        let polled = broker.group_poll(polling.clone()).await.unwrap();
         if mine(&polled).len() == partitions {
             return polled;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "{:?}",
-            polled.assignment
-        );
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(20), "{:?}", polled.assignment);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Brings two consumers into the group, each with one of two partitions.
+async fn share(node: &Node, name: &TopicName) {
+    tokio::join!(
+        poll_until(&node.broker, group_poll(name, "one"), 1),
+        poll_until(&node.broker, group_poll(name, "two"), 1),
+    );
+}
+
+/// A poll of the first member that waits for records.
+async fn one_waits(node: &Arc<Node>, name: &TopicName) -> JoinHandle<GroupPolled> {
+    let polling = GroupPoll {
+        wait: Duration::from_secs(30),
+        ..group_poll(name, "one")
+    };
+    let waiting = {
+        let node = Arc::clone(node);
+        tokio::spawn(async move { poll(&node, polling).await })
+    };
+    eventually("it waits", || node.broker.counters().polls_waiting == 1).await;
+    waiting
 }
 
 async fn one_member_reads_and_commits(engine: Engine) {
@@ -143,22 +171,8 @@ async fn two_members_share(engine: Engine) {
     assert_eq!(mine(&alone).len(), 4);
     // One waits for records; it hears of two, and answers at once with what it still holds.
     let started = Instant::now();
-    let waiting = {
-        let (node, name) = (Arc::clone(&node), name.clone());
-        let wait = Duration::from_secs(30);
-        tokio::spawn(async move {
-            poll(
-                &node,
-                GroupPoll {
-                    wait,
-                    ..group_poll(&name, "one")
-                },
-            )
-            .await
-        })
-    };
-    crate::node::eventually("one waits", || node.broker.counters().polls_waiting == 1).await;
-    let two = poll_until(&node, group_poll(&name, "two"), 2).await;
+    let waiting = one_waits(&node, &name).await;
+    let two = poll_until(&node.broker, group_poll(&name, "two"), 2).await;
     let one = waiting.await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(10));
     assert!(one.assignment.generation > alone.assignment.generation);
@@ -187,7 +201,7 @@ async fn a_member_takes_over_from_one_that_left(engine: Engine) {
     node.say(&name, &["a"]).await;
     share(&node, &name).await;
     node.broker.group_unsubscribe("g", "one").await.unwrap();
-    let two = poll_until(&node, group_poll(&name, "two"), 2).await;
+    let two = poll_until(&node.broker, group_poll(&name, "two"), 2).await;
     assert_eq!(texts(&two.polled.records), ["a"]);
     let again = node.broker.group_unsubscribe("g", "one").await.unwrap_err();
     assert_eq!(again, GroupError::NotMember("one".to_owned()));
@@ -204,12 +218,12 @@ async fn a_member_takes_over_from_one_that_is_silent(engine: Engine) {
         ..group_poll(&name, consumer)
     };
     let (one, _) = tokio::join!(
-        poll_until(&node, hasty("one"), 1),
-        poll_until(&node, hasty("two"), 1),
+        poll_until(&node.broker, hasty("one"), 1),
+        poll_until(&node.broker, hasty("two"), 1),
     );
     let zombie = one.polled.cursor.clone();
     // One falls silent; two gets everything.
-    let two = poll_until(&node, hasty("two"), 2).await;
+    let two = poll_until(&node.broker, hasty("two"), 2).await;
     assert_eq!(two.polled.records.len(), 2);
     commit(&node, Some("two"), two.polled.cursor.clone())
         .await
@@ -294,64 +308,6 @@ async fn latest_means_the_latest_of_the_first_poll(engine: Engine) {
     );
 }
 
-async fn people_look_and_change(engine: Engine) {
-    let node = Node::new(engine).await;
-    let name = node.topic("t", 2).await;
-    node.say(&name, &["a", "b", "c"]).await;
-    assert_eq!(node.broker.groups().await, []);
-    assert_eq!(
-        node.broker.group("g").await.unwrap_err(),
-        GroupError::Unknown("g".to_owned())
-    );
-    let subscribe = GroupSubscribe {
-        group: "g".to_owned(),
-        consumer: "one".to_owned(),
-        topics: vec![name.clone(), crate::node::topic("later")],
-        session_timeout: Duration::from_secs(10),
-    };
-    let assignment = node.broker.group_subscribe(subscribe).await.unwrap();
-    assert_eq!(
-        assignment.partitions,
-        [(name.clone(), vec![PartitionIndex(0), PartitionIndex(1)])]
-    );
-    let polled = poll(&node, group_poll(&name, "one")).await;
-    let cursor = polled.polled.cursor;
-    let outside = commit(&node, None, cursor.clone()).await.unwrap_err();
-    assert_eq!(outside, GroupError::NotEmpty);
-    assert_eq!(
-        node.broker.delete_group("g").await.unwrap_err(),
-        GroupError::NotEmpty
-    );
-    let reset = node
-        .broker
-        .reset_group("g", &name, &Start::Earliest)
-        .await
-        .unwrap_err();
-    assert_eq!(reset, GroupError::NotEmpty);
-
-    node.broker.group_unsubscribe("g", "one").await.unwrap();
-    commit(&node, None, cursor).await.unwrap();
-    let group = node.broker.group("g").await.unwrap();
-    assert_eq!((group.state, group.commits.len()), ("empty", 2));
-    let earliest = node
-        .broker
-        .reset_group("g", &name, &Start::Earliest)
-        .await
-        .unwrap();
-    assert_eq!(earliest.commits[0].lag, Some(3));
-    // A deleted topic takes its commits along.
-    node.broker.delete_topic(&name).await.unwrap();
-    let none = node
-        .broker
-        .group("g")
-        .await
-        .map(|group| group.commits.len())
-        .unwrap_or(0);
-    assert_eq!(none, 0);
-    let _ = node.broker.delete_group("g").await;
-    assert_eq!(node.broker.groups().await, []);
-}
-
 #[tokio::test]
 async fn a_new_topic_reaches_members_that_wait() {
     let node = Arc::new(Node::new(Engine::Log).await);
@@ -364,21 +320,7 @@ async fn a_new_topic_reaches_members_that_wait() {
         session_timeout: Duration::from_secs(10),
     };
     node.broker.group_subscribe(subscribe).await.unwrap();
-    let waiting = {
-        let (node, name) = (Arc::clone(&node), name.clone());
-        let wait = Duration::from_secs(30);
-        tokio::spawn(async move {
-            poll(
-                &node,
-                GroupPoll {
-                    wait,
-                    ..group_poll(&name, "one")
-                },
-            )
-            .await
-        })
-    };
-    crate::node::eventually("it waits", || node.broker.counters().polls_waiting == 1).await;
+    let waiting = one_waits(&node, &name).await;
     node.topic("later", 2).await;
     let told = waiting.await.unwrap();
     let names: Vec<_> = told
@@ -388,171 +330,4 @@ async fn a_new_topic_reaches_members_that_wait() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(names, [&later, &name]);
-}
-
-#[tokio::test]
-async fn names_and_timeouts_out_of_bounds() {
-    let node = Node::new(Engine::Log).await;
-    let name = node.topic("t", 1).await;
-    let long = "x".repeat(250);
-    for bad in ["", &long, "a\nb", "a\0"] {
-        for (group, consumer) in [(bad, "one"), ("g", bad)] {
-            let (group, consumer) = (group.to_owned(), consumer.to_owned());
-            let poll = GroupPoll {
-                group,
-                consumer,
-                ..group_poll(&name, "")
-            };
-            assert_eq!(
-                node.broker.group_poll(poll).await.unwrap_err(),
-                GroupError::InvalidName
-            );
-        }
-    }
-    for seconds in [0, 1801] {
-        let session_timeout = Duration::from_secs(seconds);
-        let poll = GroupPoll {
-            session_timeout,
-            ..group_poll(&name, "one")
-        };
-        assert_eq!(
-            node.broker.group_poll(poll).await.unwrap_err(),
-            GroupError::SessionTimeout
-        );
-    }
-    let unknown = group_poll(&crate::node::topic("u"), "one");
-    assert_eq!(
-        node.broker.group_poll(unknown).await.unwrap_err().code(),
-        "unknown_topic"
-    );
-    let foreign = Cursor::new(model::TopicId::from_bytes([1; 16]), []);
-    assert_eq!(
-        commit(&node, None, foreign).await.unwrap_err().code(),
-        "foreign_cursor"
-    );
-    assert_eq!(node.broker.groups().await, []);
-}
-
-/// A caller that goes away while it joins leaves a member that the next call finds.
-#[tokio::test]
-async fn a_poll_that_is_dropped_leaves_a_whole_member() {
-    let node = Arc::new(Node::new(Engine::Log).await);
-    let name = node.topic("t", 1).await;
-    node.say(&name, &["a"]).await;
-    for turns in 0..12 {
-        let (polling, poll_of) = (Arc::clone(&node), group_poll(&name, "one"));
-        let poll =
-            tokio::spawn(async move { polling.broker.group_poll(poll_of).await.map(|_| ()) });
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-        }
-        poll.abort();
-        let _ = poll.await;
-    }
-    let polled = poll(&node, group_poll(&name, "one")).await;
-    assert_eq!(texts(&polled.polled.records), ["a"]);
-    assert_eq!(at(&polled.polled.cursor, 0), Some(1));
-    assert_eq!(node.broker.group("g").await.unwrap().members.len(), 1);
-}
-
-/// Brings two consumers into the group, each with one of two partitions.
-async fn share(node: &Node, name: &TopicName) {
-    tokio::join!(
-        poll_until(node, group_poll(name, "one"), 1),
-        poll_until(node, group_poll(name, "two"), 1),
-    );
-}
-
-/// Many commits of many partitions: the log of groups is written anew, and a restart knows the last.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_of_groups_does_not_grow_for_ever() {
-    let store = MemoryStore::new();
-    let node = Node::on_memory(&store).await;
-    let partitions = 5_000;
-    let name = node.topic("t", partitions).await;
-    let id = node.broker.topic(&name).unwrap().id;
-    let log = *store.partitions().iter().find(|p| p.topic != id).unwrap();
-    let started = Instant::now();
-    let mut round = 0;
-    while store.bounds(log).unwrap().start.get() == 0 {
-        round += 1;
-        let cursor = |at| {
-            let positions = (0..partitions).map(|index| (PartitionIndex(index), offset(at)));
-            Cursor::new(id, positions)
-        };
-        // The second is under way while the first may cause the log to be written anew.
-        let (one, two) = tokio::join!(
-            commit(&node, None, cursor(2 * round)),
-            commit(&node, None, cursor(2 * round + 1)),
-        );
-        one.and(two).unwrap();
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "it grows for ever"
-        );
-    }
-    let store: Arc<dyn Store> = store;
-    let node = node.reopen_on(store).await.unwrap();
-    let commits = node.broker.group("g").await.unwrap().commits;
-    assert_eq!(commits.len(), partitions as usize);
-    assert!(
-        commits
-            .iter()
-            .all(|commit| commit.offset == offset(2 * round + 1))
-    );
-}
-
-/// What a group wants stored may be refused: nobody is told that it was, and nothing is half done.
-#[tokio::test]
-async fn a_full_disk_refuses_commits_and_recovers() {
-    let store = MemoryStore::new();
-    let node = Node::on_memory(&store).await;
-    let name = node.topic("t", 1).await;
-    node.say(&name, &["a", "b"]).await;
-    let polled = poll(&node, group_poll(&name, "one")).await;
-    store.fail_with(Some(AppendError::Full));
-    let refused = commit(&node, Some("one"), polled.polled.cursor.clone())
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code(), "commit_failed");
-    let again = poll(&node, group_poll(&name, "one")).await;
-    assert_eq!(
-        again.polled.records, polled.polled.records,
-        "reading goes on"
-    );
-    store.fail_with(None);
-    commit(&node, Some("one"), polled.polled.cursor)
-        .await
-        .unwrap();
-    assert_eq!(
-        poll(&node, group_poll(&name, "one")).await.polled.records,
-        []
-    );
-}
-
-#[tokio::test]
-async fn after_the_close_nobody_waits_for_a_group() {
-    let node = Node::new(Engine::Log).await;
-    let name = node.topic("t", 1).await;
-    let polled = poll(&node, group_poll(&name, "one")).await;
-    node.broker.close().await;
-    let late = commit(&node, Some("one"), polled.polled.cursor)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(late, GroupError::NotDurable(_) | GroupError::NotMember(_)),
-        "{late}"
-    );
-    assert!(
-        node.broker
-            .group_poll(group_poll(&name, "one"))
-            .await
-            .is_err()
-    );
-    assert!(
-        node.broker
-            .group_poll(group_poll(&name, "two"))
-            .await
-            .is_err()
-    );
 }

@@ -1,7 +1,7 @@
 //! The log of groups: it does not grow with what has been overwritten.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Commit, GroupCommit};
 use model::limits::COMMIT_POSITIONS_IN_FLIGHT_MAX;
@@ -10,6 +10,7 @@ use seglog::Store;
 use tokio::time::timeout;
 use wire::cursor::Cursor;
 
+use crate::groups::commit;
 use crate::memory::MemoryStore;
 use crate::node::{Engine, Node, eventually, offset, topic};
 
@@ -97,4 +98,43 @@ async fn commits_on_their_way_are_bounded() {
     commit_all(&node, &name, 3).await;
     let commits = node.broker.group("g").await.unwrap().commits;
     assert!(commits.iter().all(|commit| commit.offset == offset(3)));
+}
+
+/// Many commits of many partitions: the log of groups is written anew, and a restart knows the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_groups_does_not_grow_for_ever() {
+    let store = MemoryStore::new();
+    let node = Node::on_memory(&store).await;
+    let partitions = 5_000;
+    let name = node.topic("t", partitions).await;
+    let id = node.broker.topic(&name).unwrap().id;
+    let log = *store.partitions().iter().find(|p| p.topic != id).unwrap();
+    let started = Instant::now();
+    let mut round = 0;
+    while store.bounds(log).unwrap().start.get() == 0 {
+        round += 1;
+        let cursor = |at| {
+            let positions = (0..partitions).map(|index| (PartitionIndex(index), offset(at)));
+            Cursor::new(id, positions)
+        };
+        // The second is under way while the first may cause the log to be written anew.
+        let (one, two) = tokio::join!(
+            commit(&node, None, cursor(2 * round)),
+            commit(&node, None, cursor(2 * round + 1)),
+        );
+        one.and(two).unwrap();
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "it grows for ever"
+        );
+    }
+    let store: Arc<dyn Store> = store;
+    let node = node.reopen_on(store).await.unwrap();
+    let commits = node.broker.group("g").await.unwrap().commits;
+    assert_eq!(commits.len(), partitions as usize);
+    assert!(
+        commits
+            .iter()
+            .all(|commit| commit.offset == offset(2 * round + 1))
+    );
 }

@@ -1,12 +1,15 @@
 //! Polling: where it begins, how it goes on, how it waits, and what it says of lost records.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod gaps;
+mod waits;
 
-use broker::{FetchError, Gap, GapReason, Poll, Start};
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{FetchError, Poll, Start};
 use bytes::Bytes;
-use model::{PartitionId, PartitionIndex, Record};
-use wire::{Batch, BatchBuilder, Compression};
+use model::{PartitionIndex, Record};
+use wire::{BatchBuilder, Compression};
 
 use crate::memory::MemoryStore;
 use crate::node::{
@@ -16,13 +19,8 @@ use crate::node::{
 on_both!(
     a_cursor_goes_on_where_the_last_answer_ended,
     starts,
-    a_wait_ends_with_a_record,
-    a_wait_ends_with_its_time,
-    deleted_records_are_told_once,
     a_cursor_of_a_deleted_topic_is_foreign,
     every_partition_has_its_turn,
-    thousands_wait_for_one_record,
-    nothing_is_skipped_between_two_waits,
     the_last_record,
 );
 
@@ -149,102 +147,6 @@ async fn starts(engine: Engine) {
     );
 }
 
-async fn a_wait_ends_with_a_record(engine: Engine) {
-    let node = Arc::new(Node::new(engine).await);
-    let name = node.topic("t", 3).await;
-    let waiting = {
-        let (node, name) = (Arc::clone(&node), name.clone());
-        tokio::spawn(async move { node.poll(&name, Start::Latest).await.unwrap() })
-    };
-    eventually("it waits", || node.broker.counters().polls_waiting == 1).await;
-    node.say_in(&name, 2, &["x"]).await.unwrap();
-    assert_eq!(texts(&waiting.await.unwrap().records), ["x"]);
-    assert_eq!(node.broker.counters().polls_waiting, 0);
-    assert_eq!(node.broker.counters().records_delivered, 1);
-}
-
-async fn a_wait_ends_with_its_time(engine: Engine) {
-    let node = Node::new(engine).await;
-    let name = node.topic("t", 1).await;
-    let started = Instant::now();
-    let short = Poll {
-        wait: Duration::from_millis(60),
-        ..poll(&name, Start::Latest)
-    };
-    let polled = node.broker.poll(short).await.unwrap();
-    assert!(polled.records.is_empty());
-    assert!(started.elapsed() >= Duration::from_millis(60));
-    assert_eq!(
-        at(&polled.cursor, 0),
-        Some(0),
-        "the cursor is there all the same"
-    );
-}
-
-async fn deleted_records_are_told_once(engine: Engine) {
-    let node = Node::new(engine).await;
-    let name = node.topic("t", 1).await;
-    node.say(&name, &["a", "b", "c"]).await;
-    let first = node
-        .broker
-        .poll(Poll {
-            max_records: 1,
-            ..poll(&name, Start::Earliest)
-        })
-        .await;
-    let first = first.unwrap();
-    node.say(&name, &["d"]).await;
-    let index = PartitionIndex(0);
-    let now = node
-        .broker
-        .delete_records(&name, index, offset(2))
-        .await
-        .unwrap();
-    assert_eq!(
-        (now.held.unwrap().start, now.held.unwrap().end),
-        (offset(2), offset(4))
-    );
-
-    let second = node.poll(&name, after(&first)).await.unwrap();
-    let gap = Gap {
-        partition: index,
-        from: offset(1),
-        to: offset(2),
-        reason: GapReason::Deleted,
-    };
-    assert_eq!(second.gaps, [gap]);
-    assert_eq!(texts(&second.records), ["c", "d"]);
-    node.say(&name, &["e"]).await;
-    let third = node.poll(&name, after(&second)).await.unwrap();
-    assert_eq!(
-        (third.gaps.len(), texts(&third.records)),
-        (0, vec!["e".to_owned()])
-    );
-
-    let earliest = node.peek(&name, Start::Earliest).await.unwrap();
-    assert_eq!((earliest.gaps.len(), earliest.records.len()), (0, 3));
-    let below = node
-        .peek(&name, Start::Offset(offset(1)))
-        .await
-        .unwrap_err();
-    assert_eq!(below.code(), "offset_out_of_range");
-    let past = node
-        .broker
-        .delete_records(&name, index, offset(6))
-        .await
-        .unwrap_err();
-    assert_eq!(past.code(), "offset_out_of_range");
-
-    // Everything deleted: the gap alone ends a wait.
-    node.broker
-        .delete_records(&name, index, offset(5))
-        .await
-        .unwrap();
-    let all = node.poll(&name, after(&second)).await.unwrap();
-    assert_eq!((all.records.len(), all.gaps.len()), (0, 1));
-    assert_eq!(at(&all.cursor, 0), Some(5));
-}
-
 async fn a_cursor_of_a_deleted_topic_is_foreign(engine: Engine) {
     let node = Arc::new(Node::new(engine).await);
     let name = node.topic("t", 1).await;
@@ -292,40 +194,6 @@ async fn every_partition_has_its_turn(engine: Engine) {
     assert_eq!(seen.len(), 4);
 }
 
-async fn thousands_wait_for_one_record(engine: Engine) {
-    let node = Arc::new(Node::new(engine).await);
-    let name = node.topic("t", 2).await;
-    let readers: Vec<_> = (0..2_000)
-        .map(|_| {
-            let (broker, poll) = (node.broker.clone(), poll(&name, Start::Latest));
-            tokio::spawn(async move { broker.poll(poll).await.unwrap() })
-        })
-        .collect();
-    eventually("all wait", || node.broker.counters().polls_waiting == 2_000).await;
-    node.say_in(&name, 1, &["x"]).await.unwrap();
-    for reader in readers {
-        assert_eq!(texts(&reader.await.unwrap().records), ["x"]);
-    }
-}
-
-/// Batches are kept in memory only while somebody waits; what came in between must not be missed by
-/// a reader that finds the ones around it there.
-async fn nothing_is_skipped_between_two_waits(engine: Engine) {
-    let node = Arc::new(Node::new(engine).await);
-    let name = node.topic("t", 1).await;
-    for texts in [["a", "b"], ["c", "d"]] {
-        let waiting = {
-            let (node, name) = (Arc::clone(&node), name.clone());
-            tokio::spawn(async move { node.poll(&name, Start::Latest).await.unwrap() })
-        };
-        eventually("it waits", || node.broker.counters().polls_waiting == 1).await;
-        node.say(&name, &texts[..1]).await;
-        assert_eq!(waiting.await.unwrap().records.len(), 1);
-        node.say(&name, &texts[1..]).await;
-    }
-    assert_eq!(texts(&node.read_all(&name).await), ["a", "b", "c", "d"]);
-}
-
 async fn the_last_record(engine: Engine) {
     let node = Node::new(engine).await;
     let name = node.topic("t", 3).await;
@@ -361,63 +229,6 @@ async fn the_last_record(engine: Engine) {
 }
 
 #[tokio::test]
-async fn damaged_records_are_told_once_and_passed_over() {
-    let store = MemoryStore::new();
-    let node = Node::on_memory(&store).await;
-    let name = node.topic("t", 1).await;
-    for texts in [["a", "b"], ["c", "d"], ["e", "f"]] {
-        node.say(&name, &texts).await;
-    }
-    let index = PartitionIndex(0);
-    let topic = node.broker.topic(&name).unwrap().id;
-    store.damage(PartitionId { topic, index }, 2);
-    let gap = Gap {
-        partition: index,
-        from: offset(2),
-        to: offset(4),
-        reason: GapReason::Damaged,
-    };
-    let polled = node.poll(&name, Start::Earliest).await.unwrap();
-    assert_eq!(
-        (texts(&polled.records), polled.gaps.clone()),
-        (strings(&["a", "b", "e", "f"]), vec![gap])
-    );
-    let inside = node.poll(&name, Start::Offset(offset(3))).await.unwrap();
-    assert_eq!(
-        inside.gaps,
-        [Gap {
-            from: offset(3),
-            ..gap
-        }]
-    );
-    assert_eq!(texts(&inside.records), ["e", "f"]);
-}
-
-/// A publisher's rubbish must not stop every reader of the partition for ever.
-#[tokio::test]
-async fn records_that_cannot_be_decoded_are_passed_over() {
-    let node = Node::new(Engine::Log).await;
-    let name = node.topic("t", 1).await;
-    node.say(&name, &["a"]).await;
-    let index = PartitionIndex(0);
-    node.broker.append(&name, index, rubbish()).await.unwrap();
-    assert_eq!(
-        node.broker.last(&name).await.unwrap_err().code(),
-        "undecodable"
-    );
-    node.say(&name, &["b"]).await;
-    let polled = node.poll(&name, Start::Earliest).await.unwrap();
-    assert_eq!(texts(&polled.records), ["a", "b"]);
-    let gap = Gap {
-        partition: index,
-        from: offset(1),
-        to: offset(3),
-        reason: GapReason::Damaged,
-    };
-    assert_eq!(polled.gaps, [gap]);
-}
-
-#[tokio::test]
 async fn compressed_batches_are_read_like_others() {
     let node = Arc::new(Node::new(Engine::Log).await);
     let name = node.topic("t", 1).await;
@@ -444,21 +255,6 @@ async fn compressed_batches_are_read_like_others() {
     }
     let late = node.poll(&name, Start::Offset(offset(1))).await.unwrap();
     assert_eq!(texts(&late.records), [long]);
-}
-
-#[tokio::test]
-async fn a_close_sends_readers_home() {
-    let node = Arc::new(Node::new(Engine::Log).await);
-    let name = node.topic("t", 1).await;
-    let waiting = {
-        let (node, name) = (Arc::clone(&node), name.clone());
-        tokio::spawn(async move { node.poll(&name, Start::Latest).await.unwrap() })
-    };
-    eventually("it waits", || node.broker.counters().polls_waiting == 1).await;
-    let started = Instant::now();
-    node.broker.close().await;
-    assert!(waiting.await.unwrap().records.is_empty());
-    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 /// An answer must not keep in memory what it does not hold.
@@ -491,28 +287,6 @@ async fn a_few_records_of_much_come_without_the_rest() {
     }
 }
 
-/// Ten thousand of these wait at once; what they hold must be small.
-#[tokio::test]
-async fn a_waiting_poll_is_small() {
-    let node = Node::new(Engine::Log).await;
-    let name = node.topic("t", 1).await;
-    let waiting = node.broker.poll(poll(&name, Start::Latest));
-    let size = size_of_val(&waiting);
-    assert!(size < 2048, "{size} bytes");
-}
-
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
-/// A batch of two records whose payload is no zstd at all.
-fn rubbish() -> Batch {
-    let mut builder = BatchBuilder::new(time(1));
-    let long = "z".repeat(100);
-    for text in [&long, &long] {
-        builder.push(&record(text)).unwrap();
-    }
-    builder
-        .build_with(Compression::Zstd, |_| b"rubbish".to_vec())
-        .unwrap()
 }

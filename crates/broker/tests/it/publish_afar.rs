@@ -5,9 +5,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use broker::{Broker, NewTopic, Publish, PublishError, Receipt, Start, TopicSettings};
+use catalog::Command;
+use futures_util::future::join_all;
 use model::limits::{APPEND_BYTES_IN_FLIGHT_MAX, PEER_APPEND_BYTES_PER_NODE_MAX};
 use model::{LeaderEpoch, Mode, NodeId, PartitionIndex, Record, TopicName};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use wire::BatchBuilder;
 
 use crate::cluster::{ClusterNode, Hub};
@@ -135,6 +137,60 @@ async fn a_leader_that_is_gone_is_an_error_that_can_be_tried_again() {
     assert_eq!(refused.fault(), broker::Fault::Busy);
     assert_eq!(pair.here().counters().publishes_failed, 1);
     pair.hub.cut(NodeId(1), false);
+    pair.say(&["b"]).await.unwrap();
+    assert_eq!(pair.written().await, ["b"]);
+}
+
+/// Whoever waits behind others for a leader that takes everything and says nothing waits no longer than
+/// alone, and hears whether its batch ever left.
+#[tokio::test]
+async fn a_mute_leader_is_told_in_time() {
+    let pair = Pair::new().await;
+    tokio::time::pause();
+    pair.hub.mute(NodeId(1));
+    let say = async |after_ms, text| {
+        sleep(Duration::from_millis(after_ms)).await;
+        let begun = Instant::now();
+        let told = timeout(Duration::from_secs(60), pair.say(&[text])).await;
+        (told.unwrap().unwrap_err().code(), begun.elapsed())
+    };
+    let large = "x".repeat(900_000);
+    let told = tokio::join!(
+        say(0, "first"),
+        // Ten seconds are nearly over when the first is given up.
+        say(500, "second"),
+        say(6_000, "third"),
+        // Too much for the room, all together.
+        join_all((0..30).map(|_| say(7_000, &large))),
+    );
+    let (first, second, third, many) = told;
+    assert_eq!(first.0, "outcome_unknown");
+    assert_eq!(second.0, "leader_unavailable", "it was not sent");
+    assert_eq!(third.0, "outcome_unknown");
+    for (code, time) in many.into_iter().chain([first, second, third]) {
+        assert!(["outcome_unknown", "leader_unavailable"].contains(&code));
+        assert!(time < Duration::from_millis(10_100), "{time:?}");
+    }
+    let in_flight = || pair.here().counters().bytes_in_flight;
+    eventually("room is given back", || in_flight() == 0).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_known_to_be_down_is_not_asked() {
+    let pair = Pair::new().await;
+    let incarnation = pair.hub.catalog().node(NodeId(1)).unwrap().incarnation;
+    let fence = |fenced| Command::Fence {
+        id: NodeId(1),
+        incarnation,
+        fenced,
+    };
+    pair.hub.agree(&fence(true)).unwrap();
+    let calls = pair.hub.calls();
+    let refused = pair.say(&["a"]).await.unwrap_err();
+    assert_eq!(refused.code(), "leader_unavailable");
+    assert!(refused.to_string().contains("node 1 is down"), "{refused}");
+    assert_eq!(pair.hub.calls(), calls);
+    pair.hub.agree(&fence(false)).unwrap();
     pair.say(&["b"]).await.unwrap();
     assert_eq!(pair.written().await, ["b"]);
 }

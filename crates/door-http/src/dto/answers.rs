@@ -247,6 +247,9 @@ pub struct StatusAnswer {
     /// Why it stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For what a node that was started again waits before it takes anything; readers are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Since when it runs.
     pub started: i64,
     /// For how long, in milliseconds.

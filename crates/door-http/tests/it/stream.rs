@@ -65,19 +65,21 @@ fn texts(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_event_can_be_resumed_from() {
+/// The numbers from 0 on, one after the other in the three partitions of a topic.
+async fn node_with_messages(count: u32) -> Node {
     let node = node().await;
-    node.ok(
-        Method::POST,
-        "/admin/topics",
-        json!({"name": "t", "partitions": 3}),
-    )
-    .await;
-    for n in 0..9 {
+    let topic = json!({"name": "t", "partitions": 3});
+    node.ok(Method::POST, "/admin/topics", topic).await;
+    for n in 0..count {
         let body = json!({"topic": "t", "message": n.to_string(), "partition": n % 3});
         node.ok(Method::POST, "/publish", body).await;
     }
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_can_be_resumed_from() {
+    let node = node_with_messages(9).await;
     let path = "/topics/t/stream?from=earliest";
     let all = events(&node, path, None, |seen| texts(seen).len() == 9).await;
     assert_eq!((all[0].data.as_ref(), all[0].id.is_some()), (None, true));
@@ -150,17 +152,7 @@ async fn a_gap_is_an_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_partition_can_be_followed() {
-    let node = node().await;
-    node.ok(
-        Method::POST,
-        "/admin/topics",
-        json!({"name": "t", "partitions": 3}),
-    )
-    .await;
-    for n in 0..6 {
-        let body = json!({"topic": "t", "message": n.to_string(), "partition": n % 3});
-        node.ok(Method::POST, "/publish", body).await;
-    }
+    let node = node_with_messages(6).await;
     let path = "/topics/t/stream?from=earliest&partition=1";
     let seen = events(&node, path, None, |seen| texts(seen).len() == 2).await;
     assert_eq!(texts(&seen), ["1", "4"]);

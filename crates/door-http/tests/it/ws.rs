@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::node::{Node, PATIENCE, node, node_with};
+use crate::node::{Node, PATIENCE, node, node_with, until};
 use crate::store::Mood;
 
 type Socket = WebSocketStream<TcpStream>;
@@ -148,6 +148,44 @@ async fn only_so_many_bytes_wait_for_the_disk() {
         receipts += usize::from(text.starts_with("{\"receipt\""));
     }
     drop(sender.await.unwrap());
+}
+
+/// Frames and bodies share one budget.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_without_room_waits_and_is_refused_in_the_end() {
+    const FRAME: usize = 1000;
+    let node = node_with(door_http::ServerOptions {
+        bytes_in_flight_max: FRAME,
+        room_timeout: Duration::from_millis(100),
+        ..Default::default()
+    })
+    .await;
+    node.publish("t", "m").await;
+    let message = json!({"message": "x".repeat(FRAME)});
+    let (mut first, mut second) = (
+        open(&node, "/topics/t/ws").await,
+        open(&node, "/topics/t/ws").await,
+    );
+    node.store.set(Mood::Held);
+    send(&mut first, message.clone()).await;
+    until(&node, |counters| counters.bytes_in_flight > 0).await;
+    send(&mut second, message.clone()).await;
+    assert_eq!(next(&mut second).await["error"]["code"], "busy");
+    node.store.set(Mood::Well);
+    assert_eq!(receipt(&mut first).await["offset"], 1);
+    send(&mut second, message).await;
+    assert_eq!(receipt(&mut second).await["offset"], 2);
+}
+
+/// The next receipt, whatever else comes.
+async fn receipt(socket: &mut Socket) -> Value {
+    loop {
+        let mut frame = next(socket).await;
+        assert_eq!(frame.get("error"), None, "{frame}");
+        if let Some(receipt) = frame.get_mut("receipt") {
+            return receipt.take();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ coded!(enum TopicError {
     11 => Unavailable(why: String),
     12 => Full,
     13 => Stopped(why: String),
+    14 => NotRegistered(why: String),
 });
 
 coded!(enum PublishError {
@@ -54,6 +55,7 @@ coded!(enum FetchError {
     7 => Io(why: String),
     8 => LeaderUnavailable(why: String),
     9 => Unavailable(why: String),
+    10 => NotRegistered(why: String),
 });
 
 coded!(enum GroupError {

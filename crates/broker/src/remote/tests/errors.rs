@@ -22,6 +22,7 @@ fn topic_error() -> impl Strategy<Value = TopicError> {
         text().prop_map(TopicError::Unavailable),
         Just(TopicError::Full),
         text().prop_map(TopicError::Stopped),
+        text().prop_map(TopicError::NotRegistered),
     ]
 }
 
@@ -120,6 +121,7 @@ pub(super) fn fetch_error() -> impl Strategy<Value = FetchError> {
         text().prop_map(FetchError::LeaderUnavailable),
         text().prop_map(FetchError::Unavailable),
         text().prop_map(FetchError::Io),
+        text().prop_map(FetchError::NotRegistered),
     ]
 }
 

@@ -52,15 +52,15 @@ fn ask() -> impl Strategy<Value = Ask> {
             topic(),
             vec((led(), offset()), 0..4),
             any::<u32>(),
-            any::<u32>(),
+            of(any::<u32>()),
             duration()
         )
             .prop_map(
-                |(topic, positions, min_bytes, max_bytes, wait)| Ask::Fetch {
+                |(topic, positions, max_bytes, max_records, wait)| Ask::Fetch {
                     topic,
                     positions,
-                    min_bytes,
                     max_bytes,
+                    max_records,
                     wait
                 }
             ),

@@ -1,41 +1,37 @@
 //! Groups whose members, coordinator and partitions are on different nodes.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::{Commit, GroupDescription, GroupError, GroupPoll, GroupPolled, GroupSubscribe, Start};
 use model::{NodeId, PartitionIndex, TopicName};
 use tokio::time::timeout;
+use wire::cursor::Cursor;
 
 use super::{LONG, led_by, say, spread};
 use crate::cluster::{ClusterNode, Hub};
 use crate::groups::mine;
 use crate::node::{Engine, Node, eventually, offset, open_store, options, texts, topic};
 
-fn group_poll(group: &str, topic: &TopicName, consumer: &str) -> GroupPoll {
+pub(super) fn group_poll(group: &str, topic: &TopicName, consumer: &str) -> GroupPoll {
     GroupPoll {
         group: group.to_owned(),
-        consumer: consumer.to_owned(),
-        topic: topic.clone(),
-        done: None,
-        start: Start::Earliest,
-        auto_commit: false,
-        max_records: 100,
-        wait: Duration::ZERO,
-        session_timeout: Duration::from_secs(10),
+        ..crate::groups::group_poll(topic, consumer)
     }
 }
 
 async fn poll_until(node: &ClusterNode, polling: &GroupPoll, partitions: usize) -> GroupPolled {
-    let started = Instant::now();
-    loop {
-        let polled = node.broker.group_poll(polling.clone()).await.unwrap();
-        if mine(&polled).len() == partitions {
-            return polled;
-        }
-        assert!(started.elapsed() < LONG, "{:?}", polled.assignment);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    crate::groups::poll_until(&node.broker, polling.clone(), partitions).await
+}
+
+/// Says who coordinates which group, without making one: a commit of nothing may make a group.
+async fn choose_coordinators(node: &ClusterNode, name: &TopicName) {
+    let nothing = Commit {
+        group: "g".to_owned(),
+        consumer: None,
+        cursor: Cursor::new(node.broker.topic(name).unwrap().id, []),
+    };
+    node.broker.commit(nothing).await.unwrap();
 }
 
 /// Who coordinates a group, by what the catalog and its name say.
@@ -68,9 +64,7 @@ async fn members_on_all_nodes_share_one_group() {
     for partition in 0..6 {
         say(&nodes[0].broker, &name, partition, &partition.to_string()).await;
     }
-    // Made with the first group that is asked for.
-    let first = nodes[1].broker.group("g").await.unwrap_err();
-    assert_eq!(first, GroupError::Unknown("g".to_owned()));
+    choose_coordinators(&nodes[1], &name).await;
     for group in one_of_each(&hub, &nodes) {
         let polls = ["a", "b", "c"].map(|consumer| group_poll(&group, &name, consumer));
         let polled = futures_util::future::join_all(
@@ -128,7 +122,7 @@ async fn members_on_all_nodes_share_one_group() {
 async fn a_waiting_member_is_woken_from_any_node() {
     let (hub, nodes) = Hub::of(3).await;
     let name = spread(&nodes, "t", 3).await;
-    nodes[0].broker.group("g").await.unwrap_err();
+    choose_coordinators(&nodes[0], &name).await;
     for (reader, group) in one_of_each(&hub, &nodes).into_iter().enumerate() {
         for owner in 0..3 {
             // Through another node than the one that coordinates, in most cases.
@@ -173,7 +167,7 @@ async fn a_waiting_member_is_woken_from_any_node() {
 async fn a_dead_coordinator_is_named_and_others_go_on() {
     let (hub, nodes) = Hub::of(3).await;
     let name = spread(&nodes, "t", 3).await;
-    nodes[0].broker.group("g").await.unwrap_err();
+    choose_coordinators(&nodes[0], &name).await;
     let groups = one_of_each(&hub, &nodes);
     for group in &groups {
         let poll = group_poll(group, &name, "one");
@@ -252,7 +246,7 @@ async fn groups_are_changed_and_refused_through_any_node() {
     for partition in 0..3 {
         say(&nodes[0].broker, &name, partition, "a").await;
     }
-    nodes[0].broker.group("g").await.unwrap_err();
+    choose_coordinators(&nodes[0], &name).await;
     for group in one_of_each(&hub, &nodes) {
         let subscribe = GroupSubscribe {
             group: group.clone(),
@@ -299,7 +293,7 @@ async fn groups_are_changed_and_refused_through_any_node() {
 async fn a_member_begins_where_it_can() {
     let (hub, nodes) = Hub::of(2).await;
     let name = spread(&nodes, "t", 2).await;
-    nodes[0].broker.group("g").await.unwrap_err();
+    choose_coordinators(&nodes[0], &name).await;
     let group = &one_of_each(&hub, &nodes)[0];
     let partition = led_by(&nodes[0].broker, &name, NodeId(1))[0];
     say(&nodes[0].broker, &name, partition, "old").await;
