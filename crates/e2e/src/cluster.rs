@@ -12,8 +12,6 @@ use crate::member::Member;
 
 /// How long a cluster may take to form.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many nodes vote in a large cluster.
-const VOTERS_MAX: usize = 5;
 /// Between two looks at the cluster.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -64,7 +62,12 @@ impl Cluster {
 
     /// Waits until all agree and as many vote as are to: from then on a minority may die.
     pub async fn settled(&self) -> Result<()> {
-        let voters = self.members.len().min(VOTERS_MAX);
+        // An odd number votes, and at most five.
+        let voters = match self.members.len() {
+            0..3 => 1,
+            3 | 4 => 3,
+            _ => 5,
+        };
         let started = Instant::now();
         loop {
             self.agreed(PATIENCE).await?;

@@ -11,6 +11,8 @@ use crate::output::Format;
 
 /// The server that commands talk to when nobody names one.
 pub(crate) const SERVER_DEFAULT: &str = "http://127.0.0.1:7070";
+/// Over the options that every command has, below its own.
+const EVERYWHERE: &str = "Options of every command";
 /// A file of settings is small; whatever is larger is another file named by mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -18,7 +20,13 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CommonOptions {
     /// Settings file (TOML, tables [serve] and [client] with the long options as keys).
-    #[arg(long, global = true, env = "HARK_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "HARK_CONFIG",
+        value_name = "FILE",
+        help_heading = EVERYWHERE
+    )]
     pub config: Option<PathBuf>,
     /// How to reach a node.
     #[command(flatten)]
@@ -39,12 +47,19 @@ pub(crate) struct ClientOptions {
         global = true,
         env = "HARK_SERVER",
         value_name = "URL",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = EVERYWHERE
     )]
     #[serde(deserialize_with = "one_or_many")]
     pub server: Vec<String>,
     /// How to show the answer [default: table].
-    #[arg(long, global = true, env = "HARK_OUTPUT", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "HARK_OUTPUT",
+        value_name = "FORMAT",
+        help_heading = EVERYWHERE
+    )]
     pub output: Option<Format>,
 }
 

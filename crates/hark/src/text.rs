@@ -3,6 +3,15 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// Binary digits of a node's id, at least: a corner of a cube of eight is the least that is shown.
+pub(crate) const CORNER_DIGITS_MIN: usize = 3;
+
+/// So many things of this name, as in `1 line` and `2 lines`.
+pub(crate) fn counted(count: u64, name: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{ending}")
+}
+
 /// `text` with everything escaped that a terminal would obey instead of showing: control
 /// characters (but not the tab) and the marks that turn the direction of writing.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {

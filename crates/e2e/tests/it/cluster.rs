@@ -7,6 +7,7 @@ mod lines;
 mod partition;
 mod rolling;
 mod sharded;
+mod waiting;
 
 use std::process::Output;
 use std::time::Duration;

@@ -7,9 +7,8 @@ use model::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::NODE_NAME_DEFAULT;
+use crate::text::CORNER_DIGITS_MIN;
 
-/// A corner of a cube of eight is the least that is shown.
-const CORNER_DIGITS: usize = 3;
 /// Enough of a cluster's identity to tell two apart.
 const CLUSTER_DIGITS: usize = 8;
 
@@ -96,7 +95,7 @@ Try it from another terminal:
             data = self.data.display(),
             store = self.store,
             id = self.id,
-            corner = NodeId(self.id).corner(CORNER_DIGITS),
+            corner = NodeId(self.id).corner(CORNER_DIGITS_MIN),
             cluster = self.cluster.get(..CLUSTER_DIGITS).unwrap_or(&self.cluster),
             entry = self.entry_text(),
             peer = self.peer,

@@ -8,7 +8,7 @@ use control::Control;
 use model::NodeId;
 use peer::membership::{Gossip, Membership as _};
 
-use super::wiring::AddressBook;
+use super::wiring::{AddressBook, Late};
 use crate::discovery;
 
 /// First and longest pause before the discovery service is tried again.
@@ -16,8 +16,13 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// See [`PAUSE_MIN`].
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Tells gossip who is in the cluster, whenever that changes.
-pub(super) async fn follow_roster(control: Control, gossip: Arc<Gossip>, book: Arc<AddressBook>) {
+/// Tells gossip who is in the cluster, whenever that changes, once there is gossip.
+pub(super) async fn follow_roster(
+    control: Control,
+    gossip: Late<Arc<Gossip>>,
+    book: Arc<AddressBook>,
+) {
+    let gossip = gossip.wait().await;
     let mut catalogs = control.watch();
     let mut told = Vec::new();
     loop {

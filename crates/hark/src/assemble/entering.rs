@@ -1,5 +1,7 @@
 //! How a node comes to its cluster: it founds one, is let into one, or goes on in the one it was in.
 
+mod wanted;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +10,14 @@ use ::broker::seams::{Clock as _, SystemClock};
 use catalog::{Outcome as Taken, Refusal};
 use control::{Control, ControlError, Introduction};
 use model::ClusterId;
-use peer::{Peers, Rejection, RejectionCode, Side};
+use peer::Peers;
 
-use super::ClusterPlan;
+use self::wanted::check_wanted;
 use super::banner::Entry;
 use super::finding::{
     Answer, Candidate, Found, PeerAddress, Question, Rules, Search, Seeker, Seeking, Sources, Stage,
 };
-use super::wiring::{self, AddressBook, Late, Links, Unanswered, Way};
+use super::wiring::{self, AddressBook, Late, Links, Standing, Unanswered, Way};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 
@@ -24,22 +26,25 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
 
 /// What entering needs.
 #[derive(Debug)]
-pub(super) struct Entering<'a> {
-    pub plan: &'a ClusterPlan,
-    pub control: &'a Control,
-    pub peers: &'a Peers,
-    pub links: &'a Links,
-    pub book: &'a AddressBook,
+pub(super) struct Entering {
+    pub control: Control,
+    pub peers: Peers,
+    pub links: Links,
+    pub book: Arc<AddressBook>,
     /// Where questions of others are answered meanwhile.
-    pub seeker: &'a Late<Arc<Seeker>>,
+    pub seeker: Late<Arc<Seeker>>,
+    /// Where it is told how far this has come.
+    pub standing: Standing,
     pub clock: SystemClock,
     pub sources: Sources,
     pub introduction: Introduction,
+    /// Whether a cluster is founded without waiting for silent peers.
+    pub bootstrap: bool,
     /// Where others reach this node.
     pub address: PeerAddress,
 }
 
-impl Entering<'_> {
+impl Entering {
     /// Enters, for as long as that takes. Afterwards this start is registered, and the catalog of this
     /// node holds it.
     ///
@@ -55,13 +60,14 @@ impl Entering<'_> {
             None => self.search().await?,
         };
         self.see_myself().await;
+        self.standing.set_registered();
         Ok(entry)
     }
 
     /// A data directory keeps its id; whoever asks for another has mixed something up.
     fn check_id(&self) -> Outcome {
         let mine = self.control.identity().node();
-        match (mine, self.plan.wanted) {
+        match (mine, self.introduction.id) {
             (Some(registered), Some(wanted)) if registered != wanted => {
                 Err(refused(&Refusal::OtherId { registered }))
             }
@@ -75,6 +81,7 @@ impl Entering<'_> {
             self.ask_around(BTreeSet::new()).await?;
         }
         let mut telling = std::pin::pin!(self.announce());
+        let mut told = String::new();
         loop {
             let registered = tokio::select! {
                 registered = self.control.register(&self.introduction) => registered,
@@ -82,7 +89,7 @@ impl Entering<'_> {
             };
             match registered {
                 Ok(_) => return Ok(Entry::Resumed),
-                Err(ControlError::Unavailable(why)) => tell(&why),
+                Err(ControlError::Unavailable(why)) => self.tell(&why, &mut told),
                 Err(error) => return Err(failed(&error)),
             }
         }
@@ -106,7 +113,7 @@ impl Entering<'_> {
     fn seeker(&self) -> Seeker {
         let question = self.question();
         let rules = Rules {
-            bootstrap: self.plan.bootstrap,
+            bootstrap: self.bootstrap,
             may_stand_alone: self.sources.may_stand_alone(),
         };
         let now = self.clock.now();
@@ -118,7 +125,7 @@ impl Entering<'_> {
         let identity = self.control.identity();
         Question {
             who: Candidate {
-                wanted: identity.node().or(self.plan.wanted),
+                wanted: identity.node().or(self.introduction.id),
                 storage: identity.storage,
             },
             address: self.address.clone(),
@@ -126,9 +133,10 @@ impl Entering<'_> {
     }
 
     async fn found(&self) -> Outcome<Entry> {
+        let mut told = String::new();
         let mut founded = self.control.found(&self.introduction).await;
         while let Err(ControlError::Unavailable(why)) = founded {
-            tell(&why);
+            self.tell(&why, &mut told);
             founded = self.control.register(&self.introduction).await;
         }
         founded.map_err(|error| failed(&error))?;
@@ -146,6 +154,19 @@ impl Entering<'_> {
         let joined = self.control.joined(taken).await;
         joined.map_err(|error| failed(&error))?;
         Ok(Entry::Joined)
+    }
+
+    /// Says for what this start waits, if that is news.
+    fn tell(&self, why: &str, told: &mut String) {
+        let me = self.control.identity().node();
+        let voters = self.control.status().voters;
+        let waits_for = me.and_then(|me| self.standing.waits_for(me, &voters));
+        let waits_for = waits_for.unwrap_or_else(|| "the cluster".to_owned());
+        tracing::warn!(waits_for, why, "not registered yet");
+        if *told != waits_for {
+            output::note(&format!("waiting for {waits_for}"));
+            *told = waits_for;
+        }
     }
 
     /// Waits until the catalog that is here knows this start.
@@ -180,18 +201,40 @@ impl Entering<'_> {
         addresses.extend(told);
         addresses.remove(&self.address);
         let asks = addresses.into_iter().map(|address| {
-            let answer = wiring::ask(self.peers, &address, &question);
+            let answer = wiring::ask(&self.peers, &address, &question);
             async move { (answer.await, address) }
         });
         let answers = futures_util::future::join_all(asks).await;
-        let told = answers.iter().map(|(answer, _)| answer);
+        let told = || answers.iter().map(|(answer, _)| answer);
         if let Some(member) = self.control.identity().member {
-            check_wanted(member.cluster, told)?;
+            check_wanted(member.cluster, told())?;
+            self.stand(member.cluster, told());
         }
         let heard = answers.into_iter();
         Ok(heard
             .flat_map(|(answer, address)| self.hear(answer, address))
             .collect())
+    }
+
+    /// Nobody has refused this node. So clients may read what it holds, if it was a member by its own
+    /// catalog, and no process answers that has the same data directory.
+    fn stand<'a>(
+        &self,
+        mine: ClusterId,
+        answers: impl Iterator<Item = &'a Result<Answer, Unanswered>>,
+    ) {
+        let (identity, catalog) = (self.control.identity(), self.control.view());
+        let known = identity.node().and_then(|id| catalog.node(id));
+        let was_member = known.is_some_and(|known| known.storage == identity.storage);
+        let members = answers
+            .flatten()
+            .filter(|it| it.stage == Stage::Member(mine));
+        let members: Vec<Candidate> = members.map(|answer| answer.who).collect();
+        let has_twin = members.iter().any(|who| who.storage == identity.storage);
+        if identity.confirmed.is_some() && was_member && !has_twin {
+            let heard = members.iter().filter_map(|who| who.wanted).collect();
+            self.standing.set_heard(heard);
+        }
     }
 
     /// Every address at which there may be a node.
@@ -219,46 +262,6 @@ impl Entering<'_> {
     }
 }
 
-/// A member that talks to nobody learns from a refusal alone that it must not go on: its cluster knows a
-/// newer copy of its directory, or has given it up, or those who answer are all of another cluster.
-fn check_wanted<'a>(
-    mine: ClusterId,
-    answers: impl Iterator<Item = &'a Result<Answer, Unanswered>>,
-) -> Outcome {
-    let (mut strangers, mut own) = (false, false);
-    for answer in answers {
-        let rejection = match answer {
-            Ok(answer) => {
-                own |= answer.stage == Stage::Member(mine);
-                continue;
-            }
-            Err(unanswered) => unanswered.rejection.as_ref(),
-        };
-        match rejection {
-            Some(Rejection {
-                code: RejectionCode::OldCopy | RejectionCode::Removed | RejectionCode::OtherDisk,
-                reason,
-                by: Side::Them,
-            }) => return Err(Failure::new(Exit::Refused, reason.as_str())),
-            Some(rejection) => strangers |= rejection.code == RejectionCode::OtherCluster,
-            None => {}
-        }
-    }
-    if strangers && !own {
-        let why = format!(
-            "this data directory belongs to cluster {mine}, and the peers belong to another one; \
-             name the peers of its own cluster, or start with an empty directory"
-        );
-        return Err(Failure::new(Exit::Refused, why));
-    }
-    Ok(())
-}
-
-fn tell(why: &str) {
-    tracing::warn!(why, "not registered yet");
-    output::note(&format!("waiting for the cluster: {why}"));
-}
-
 /// Whose turn it is when a step fails.
 fn failed(error: &ControlError) -> Failure {
     match error {
@@ -270,67 +273,4 @@ fn failed(error: &ControlError) -> Failure {
 
 fn refused(refusal: &Refusal) -> Failure {
     Failure::new(Exit::Refused, refusal.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use model::StorageId;
-
-    use super::*;
-
-    fn member_of(cluster: u8) -> Result<Answer, Unanswered> {
-        Ok(Answer {
-            who: Candidate {
-                wanted: None,
-                storage: StorageId::from_bytes([1; 16]),
-            },
-            stage: Stage::Member(ClusterId::from_bytes([cluster; 16])),
-            known: Vec::new(),
-        })
-    }
-
-    fn rejected(code: RejectionCode, by: Side) -> Result<Answer, Unanswered> {
-        let rejection = Rejection {
-            code,
-            reason: format!("{code:?}"),
-            by,
-        };
-        Err(Unanswered::from(peer::CallError::Refused(rejection)))
-    }
-
-    #[test]
-    fn a_member_goes_on_unless_its_own_cluster_or_everybody_refuses_it() {
-        use RejectionCode::{OldCopy, OtherCluster, OtherNode, Removed};
-        let silent = || Err(Unanswered::from(peer::CallError::Closed));
-        let cases = [
-            (vec![], None),
-            (vec![silent(), member_of(7)], None),
-            (vec![rejected(OtherNode, Side::Them), silent()], None),
-            (vec![rejected(OldCopy, Side::Us)], None),
-            (
-                vec![member_of(7), rejected(OldCopy, Side::Them)],
-                Some("OldCopy"),
-            ),
-            (
-                vec![silent(), rejected(Removed, Side::Them)],
-                Some("Removed"),
-            ),
-            (vec![rejected(OtherCluster, Side::Them), member_of(7)], None),
-            (
-                vec![rejected(OtherCluster, Side::Us), silent()],
-                Some("another one"),
-            ),
-        ];
-        for (answers, expected) in cases {
-            let checked = check_wanted(ClusterId::from_bytes([7; 16]), answers.iter());
-            match expected {
-                None => assert_eq!(checked, Ok(()), "{answers:?}"),
-                Some(words) => {
-                    let failure = checked.unwrap_err();
-                    assert!(failure.message.contains(words), "{failure}");
-                    assert_eq!(failure.exit, Exit::Refused);
-                }
-            }
-        }
-    }
 }

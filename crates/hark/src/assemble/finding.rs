@@ -9,8 +9,7 @@ mod sources;
 
 pub(crate) use address::{PEER_PORT_DEFAULT, PeerAddress};
 pub(crate) use messages::{
-    Answer, Joined, MessageError, NotJoined, Question, Stage, decode_join, decode_joined,
-    encode_join, encode_joined,
+    Answer, MessageError, Question, Stage, decode_join, decode_joined, encode_join, encode_joined,
 };
 pub(crate) use peers_file::PeersFile;
 pub(crate) use search::{Asking, Found, Search, Seeker};

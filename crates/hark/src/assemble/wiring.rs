@@ -13,6 +13,7 @@ mod liveness;
 mod overview;
 mod reception;
 mod senses;
+mod standing;
 mod way;
 
 pub(super) use address_book::AddressBook;
@@ -23,4 +24,5 @@ pub(super) use links::Links;
 pub(super) use liveness::GossipLiveness;
 pub(super) use reception::Reception;
 pub(super) use senses::Senses;
+pub(super) use standing::Standing;
 pub(super) use way::{Unanswered, Way, ask};

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use door_http::dto::StatusAnswer;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::connection::{Connection, request};
 use crate::assemble::Banner;
@@ -86,6 +87,13 @@ impl Node {
         connection
             .exchange(&request("POST", &target, "application/json", b""))
             .await?;
+        Ok(())
+    }
+
+    /// Ends it as its user would.
+    pub(super) fn stop(mut self) -> Outcome {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).while_doing("stop the node")?;
+        self.process.wait().while_doing("wait for the node")?;
         Ok(())
     }
 

@@ -50,16 +50,31 @@ pub(super) struct HttpArgs {
     partitions: u32,
 }
 
+/// What is published, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flood<'a> {
+    pub topic: &'a str,
+    /// Of messages, of 1 KB each.
+    pub bytes: u64,
+    /// At once.
+    pub connections: u32,
+}
+
 /// Measures: against the server that was named, or a node started for it.
 pub(super) async fn run(session: &mut Session, args: &HttpArgs) -> Outcome {
     let scratch = Scratch::new(&session.dir)?;
     let in_process = in_process(session, args).await?;
+    let flood = Flood {
+        topic: "http",
+        bytes: args.bytes.0,
+        connections: args.connections,
+    };
     let rate = match &session.server {
-        Some(server) => publish(address_of(server).await?, args).await?,
+        Some(server) => publish(address_of(server).await?, flood).await?,
         None => {
             let node = Node::start(&scratch.path().join("node")).await?;
-            node.make_topic("http", args.partitions).await?;
-            publish(node.address, args).await?
+            node.make_topic(flood.topic, args.partitions).await?;
+            publish(node.address, flood).await?
         }
     };
     let beside = format!(
@@ -92,18 +107,18 @@ async fn in_process(session: &Session, args: &HttpArgs) -> Outcome<f64> {
     Ok(rates.mean)
 }
 
-/// Bytes of messages per second.
-async fn publish(address: std::net::SocketAddr, args: &HttpArgs) -> Outcome<f64> {
+/// Publishes; bytes of messages per second.
+pub(super) async fn publish(address: std::net::SocketAddr, flood: Flood<'_>) -> Outcome<f64> {
     let line = format!("{{\"message\":\"{}\"}}\n", "m".repeat(RECORD_BYTES));
     let body = line.repeat(LINES);
-    let target = "/topics/http/records";
-    let publish = request("POST", target, "application/x-ndjson", body.as_bytes());
+    let target = format!("/topics/{}/records", flood.topic);
+    let publish = request("POST", &target, "application/x-ndjson", body.as_bytes());
     let per_request = (LINES * RECORD_BYTES) as u64;
-    let left = Arc::new(AtomicU64::new(args.bytes.0.div_ceil(per_request)));
-    let bar = byte_bar("http", args.bytes.0);
+    let left = Arc::new(AtomicU64::new(flood.bytes.div_ceil(per_request)));
+    let bar = byte_bar(flood.topic, flood.bytes);
     let started = Instant::now();
     let mut publishers = JoinSet::new();
-    for _ in 0..args.connections.max(1) {
+    for _ in 0..flood.connections.max(1) {
         publishers.spawn(publisher(
             address,
             publish.clone(),

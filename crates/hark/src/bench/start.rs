@@ -1,21 +1,24 @@
 //! Starting on a large log.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use door_http::dto::PollAnswer;
 
+use super::Session;
 use super::child::Node;
 use super::connection::{Connection, request};
-use super::produce::{Load, produce};
+use super::http::{Flood, publish};
 use super::scratch::Scratch;
-use super::{Session, local};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome, While as _};
 use crate::units::Size;
 
 /// How long a node stands idle before its memory is read.
 const IDLE: Duration = Duration::from_secs(2);
-/// Bytes of messages in one request.
-const REQUEST_BYTES: u64 = 1_000_000;
+const TOPIC: &str = "start";
+/// Over which the log is filled.
+const CONNECTIONS: u32 = 4;
 
 /// Options of `hark bench start`.
 #[derive(Debug, Clone, Args)]
@@ -49,52 +52,46 @@ pub(super) struct StartArgs {
 /// Measures.
 pub(super) async fn run(session: &mut Session, args: &StartArgs) -> Outcome {
     let scratch = Scratch::new(&session.dir)?;
-    let broker = local::open(scratch.path()).await?;
-    let topic = local::topic(&broker, "start", args.partitions).await?;
-    let batch = local::batch(64)?;
-    let batches = args.bytes.0.div_ceil(batch.bytes().len() as u64);
-    let load = Load {
-        topic,
-        partitions: args.partitions,
-        batch,
-        batches,
-        in_flight: 256,
+    let flood = |bytes: &Size| Flood {
+        topic: TOPIC,
+        bytes: bytes.0,
+        connections: CONNECTIONS,
     };
-    produce(&broker, load, "write").await?;
-    broker.close().await;
-    // The lock of the directory goes with the last handle.
-    drop(broker);
-
-    let started = Instant::now();
     let node = Node::start(scratch.path()).await?;
+    node.make_topic(TOPIC, args.partitions).await?;
+    publish(node.address, flood(&args.bytes)).await?;
+    node.stop()?;
+
+    let (node, millis) = start(scratch.path()).await?;
     let name = format!("start on {} after a clean end", args.bytes);
-    session.report.millis(&name, millis(started), "");
+    session.report.millis(&name, millis, "");
     tokio::time::sleep(IDLE).await;
     session
         .report
         .bytes("an idle node's memory", node.resident_bytes()? as f64, "");
 
-    publish_some(&node, args.unsettled.0.div_ceil(REQUEST_BYTES)).await?;
+    publish(node.address, flood(&args.unsettled)).await?;
     node.kill()?;
-    let started = Instant::now();
-    let node = Node::start(scratch.path()).await?;
+    let (_node, millis) = start(scratch.path()).await?;
     let name = format!("start on {} after a kill", args.bytes);
-    session.report.millis(&name, millis(started), "");
-    drop(node);
+    session.report.millis(&name, millis, "");
     Ok(())
 }
 
-async fn publish_some(node: &Node, requests: u64) -> Outcome {
-    let body = format!("{{\"message\":\"{}\"}}\n", "m".repeat(1000)).repeat(1000);
-    let target = "/topics/start/records";
-    let publish = request("POST", target, "application/x-ndjson", body.as_bytes());
+/// Starts a node; how many milliseconds it took until it had handed out a record.
+async fn start(data: &Path) -> Outcome<(Node, f64)> {
+    let started = Instant::now();
+    let node = Node::start(data).await?;
     let mut connection = Connection::open(node.address).await?;
-    for _ in 0..requests {
-        connection.exchange(&publish).await?;
+    let target = format!("/poll?topic={TOPIC}&from=earliest&max=1&timeout_ms=0");
+    let answer = connection
+        .exchange(&request("GET", &target, "", b""))
+        .await?;
+    let millis = started.elapsed().as_secs_f64() * 1000.0;
+    let answer: PollAnswer<'_> =
+        serde_json::from_slice(&answer).while_doing("read the poll's answer")?;
+    match answer.records.is_empty() {
+        true => Err(Failure::failed("the node started without its records")),
+        false => Ok((node, millis)),
     }
-    Ok(())
-}
-
-fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1000.0
 }

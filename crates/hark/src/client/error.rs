@@ -36,10 +36,11 @@ pub(crate) enum CallError {
 /// Codes of a node that cannot say whether it was done.
 const UNCERTAIN: [&str; 3] = ["cluster_unavailable", "outcome_unknown", "partly_published"];
 /// Codes with which a stream ends that another node, or the same one later, takes up again.
-const PASSING: [&str; 4] = [
+const PASSING: [&str; 5] = [
     "cluster_unavailable",
     "coordinator_unavailable",
     "leader_unavailable",
+    "not_registered",
     "shutting_down",
 ];
 
@@ -207,6 +208,7 @@ mod tests {
             (CallError::Strange(String::new()), true, false, false),
             (refused(503, "shutting_down"), false, true, true),
             (refused(503, "leader_unavailable"), false, true, true),
+            (refused(503, "not_registered"), false, true, true),
             (refused(503, "cluster_unavailable"), true, true, false),
             (refused(503, "outcome_unknown"), true, true, false),
             (refused(500, "store_stopped"), true, false, false),

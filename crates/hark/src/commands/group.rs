@@ -31,6 +31,7 @@ pub(crate) enum GroupCommand {
         /// Where to: earliest, latest, an offset, @MILLISECONDS or an RFC 3339 time.
         #[arg(
             long,
+            visible_alias = "to",
             env = "HARK_GROUP_RESET_FROM",
             value_name = "POSITION",
             default_value = "earliest"

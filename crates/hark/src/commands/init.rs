@@ -104,7 +104,7 @@ fn text(dir: &std::path::Path, made: &Made) -> String {
     );
     for (holder, path) in &made.nodes {
         let (whose, id) = match holder {
-            Holder::Node(id) => (format!("node {id}"), format!(" --id {id}")),
+            Holder::Node(id) => (format!("node {id}"), format!(" --id {}", id.argument())),
             Holder::Any => ("any node".to_owned(), String::new()),
         };
         text.push_str(&format!(
@@ -117,4 +117,27 @@ fn text(dir: &std::path::Path, made: &Made) -> String {
     }
     text.push_str("\nKeep ca.key offline: whoever has it can make nodes of this cluster.");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_starts_the_node_that_it_is_for() {
+        let ids = (0..=300).map(NodeId);
+        let made = Made {
+            authority_is_new: true,
+            nodes: ids
+                .clone()
+                .map(|id| (Holder::Node(id), PathBuf::from(format!("d/{id}"))))
+                .collect(),
+        };
+        let text = text(std::path::Path::new("d"), &made);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let typed = words.windows(2).filter(|pair| pair[0] == "--id");
+        let typed: Vec<NodeId> = typed.map(|pair| pair[1].parse().unwrap()).collect();
+        assert!(typed.into_iter().eq(ids));
+        assert!(text.contains("hark serve --id 0d100 "), "{text}");
+    }
 }

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to do with the local cluster.
 #[derive(Debug, Subcommand)]
+#[command(arg_required_else_help = true)]
 pub(crate) enum LocalCommand {
     /// Start a cluster, or start again all of it that does not run.
     Up(UpArgs),
@@ -173,7 +174,7 @@ fn down(args: &DownArgs, out: &mut Out) -> Outcome {
     if args.wipe {
         roster.wipe()?;
     }
-    show::stopped(&running, args.wipe, out)
+    show::ended_by("stopped", &running, args.wipe, out)
 }
 
 fn end(args: &NodeArgs, signal: Signal, out: &mut Out) -> Outcome {
@@ -193,7 +194,11 @@ fn end(args: &NodeArgs, signal: Signal, out: &mut Out) -> Outcome {
         ));
     }
     roster.forget_process(args.node)?;
-    show::stopped(&[args.node], false, out)
+    let how = match signal {
+        Signal::Kill => "killed",
+        Signal::Terminate => "stopped",
+    };
+    show::ended_by(how, &[args.node], false, out)
 }
 
 fn start_one(args: &NodeArgs, out: &mut Out) -> Outcome {

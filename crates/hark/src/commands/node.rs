@@ -13,6 +13,7 @@ use self::add::AddArgs;
 use super::{Context, answered};
 use crate::client::Request;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::text::CORNER_DIGITS_MIN;
 
 pub(super) use self::show::{cluster_rows, nodes_table};
 
@@ -101,7 +102,7 @@ fn confirm(args: &ForeverArgs, what: Forever) -> Outcome {
         let command = what.command();
         return Err(Failure::usage(format!(
             "{told} Say so with: hark node {command} {}{} --yes",
-            args.id,
+            args.id.argument(),
             if args.lose_partitions {
                 " --lose-partitions"
             } else {
@@ -129,7 +130,7 @@ impl Forever {
     }
 
     fn told(self, args: &ForeverArgs) -> String {
-        let node = format!("node {} ({})", args.id, args.id.corner(show::DIGITS_MIN));
+        let node = format!("node {} ({})", args.id, args.id.corner(CORNER_DIGITS_MIN));
         let loss = match args.lose_partitions {
             true => " All records that only it holds will be gone.",
             false => "",

@@ -49,9 +49,8 @@ async fn live(plan: NodePlan, format: Format) -> Outcome {
             return Ok(());
         }
     };
-    let mut out = Out::new(format);
-    show_banner(&mut out, node.banner())?;
-    let stopped = node.run_until(stop.received()).await;
+    let show = |banner: &assemble::Banner| show_banner(&mut Out::new(format), banner);
+    let stopped = node.run_until(stop.received(), show).await;
     tracing::info!("stopped");
     stopped
 }

@@ -9,6 +9,7 @@ use super::node::{cluster_rows, nodes_table};
 use crate::client::Request;
 use crate::exit::Outcome;
 use crate::output::{Format, Table};
+use crate::text::counted;
 use crate::time::{rfc3339, rough};
 use crate::units::Size;
 
@@ -28,9 +29,10 @@ pub(crate) async fn run(mut context: Context) -> Outcome {
 fn table(status: &StatusAnswer) -> Table {
     let counters = &status.counters;
     let uptime = rough(Duration::from_millis(status.uptime_ms));
-    let health = match &status.reason {
-        Some(reason) => format!("{}: {reason}", status.health),
-        None => status.health.to_string(),
+    let health = match (&status.reason, &status.waits_for) {
+        (Some(reason), _) => format!("{}: {reason}", status.health),
+        (None, Some(what)) => format!("{}, read only: waiting for {what}", status.health),
+        (None, None) => status.health.to_string(),
     };
     let rows: [(&str, String); 15] = [
         ("version", status.version.clone()),
@@ -77,5 +79,5 @@ fn calls(counters: &CountersAnswer) -> String {
 }
 
 fn traffic(records: u64, bytes: u64) -> String {
-    format!("{records} records, {}", Size(bytes))
+    format!("{}, {}", counted(records, "record"), Size(bytes))
 }

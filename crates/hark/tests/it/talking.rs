@@ -161,7 +161,7 @@ fn a_line_that_cannot_be_taken_is_named_and_those_before_are_safe() {
     let answer = run_with_input(&mut publish, &format!("small\n{large}\nsmall\n"));
     assert_eq!(answer.code, Some(5), "{answer:?}");
     assert!(answer.stderr.contains("line 2"), "{}", answer.stderr);
-    assert!(answer.stdout.starts_with("published 1 lines"), "{answer:?}");
+    assert!(answer.stdout.starts_with("published 1 line "), "{answer:?}");
 }
 
 #[test]

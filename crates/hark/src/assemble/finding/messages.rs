@@ -4,7 +4,8 @@
 //! optional id is a byte 0, or a byte 1 and the id as `u16`.
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
-use catalog::{Command, DecodeError, Outcome, Refusal, Registration};
+use catalog::{Command, DecodeError, Registration};
+use control::{Joined, NotJoined};
 use model::limits::PEERS_SOUGHT_MAX;
 use model::{ClusterId, NodeId, StorageId};
 use thiserror::Error;
@@ -44,18 +45,6 @@ pub(crate) enum Stage {
     Founding,
     /// It has one.
     Member(ClusterId),
-}
-
-/// The answer to a request to join: a byte 0 and the catalog's result, or what [`NotJoined`] is.
-pub(crate) type Joined = Result<Result<Outcome, Refusal>, NotJoined>;
-
-/// The catalog was not asked, or did not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotJoined {
-    /// It may be asked again. A byte 1 and a text that says why.
-    NotNow(String),
-    /// It would be the same again. A byte 2 and a text that says why.
-    Never(String),
 }
 
 /// Not a message of these.
@@ -157,7 +146,8 @@ pub(crate) fn decode_join(mut bytes: &[u8]) -> Result<Registration, MessageError
     }
 }
 
-/// See [`Joined`].
+/// The answer to a request to join: a byte 0 and the catalog's result; or a byte 1, ask again, or 2, never,
+/// and a text that says why.
 pub(crate) fn encode_joined(joined: &Joined) -> Bytes {
     let mut bytes = BytesMut::new();
     match joined {
@@ -177,7 +167,7 @@ pub(crate) fn encode_joined(joined: &Joined) -> Bytes {
     bytes.freeze()
 }
 
-/// See [`Joined`].
+/// See [`encode_joined`].
 pub(crate) fn decode_joined(mut bytes: &[u8]) -> Result<Joined, MessageError> {
     let kind: fn(String) -> NotJoined = match bytes.try_get_u8()? {
         0 => return Ok(Ok(catalog::decode_result(bytes)?)),
@@ -258,6 +248,8 @@ const fn end(rest: &[u8]) -> Result<(), MessageError> {
 
 #[cfg(test)]
 mod tests {
+    use catalog::{Outcome, Refusal};
+
     use super::*;
 
     fn candidate(wanted: Option<u16>) -> Candidate {

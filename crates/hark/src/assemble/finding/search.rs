@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use broker::seams::Clock;
 use catalog::Outcome as Taken;
+use control::{Joined, NotJoined};
 use futures_util::future::BoxFuture;
 use model::ClusterId;
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::seeking::{Entry, Output};
 use super::sources::Sources;
-use super::{Answer, Input, Joined, NotJoined, PeerAddress, Question, Seeking};
+use super::{Answer, Input, PeerAddress, Question, Seeking};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::Control;
-use peer::membership::{Gossip, Membership as _};
+use peer::membership::{Gossip, MemberView, Membership as _};
+use tokio::sync::watch;
 
-use crate::assemble::wiring::Links;
+use crate::assemble::wiring::{Late, Links};
 use crate::exit::{Exit, Failure};
 
 /// Between two looks at what rings no bell.
@@ -16,12 +17,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     control: Control,
-    gossip: Arc<Gossip>,
+    /// Comes once this start is registered.
+    gossip: Late<Arc<Gossip>>,
     links: Links,
 }
 
 impl Guard {
-    pub(super) const fn new(control: Control, gossip: Arc<Gossip>, links: Links) -> Self {
+    pub(super) const fn new(control: Control, gossip: Late<Arc<Gossip>>, links: Links) -> Self {
         Self {
             control,
             gossip,
@@ -29,21 +31,23 @@ impl Guard {
         }
     }
 
-    pub(super) fn gossip(&self) -> &Gossip {
-        &self.gossip
+    /// There once this start is registered.
+    pub(super) fn gossip(&self) -> Option<Arc<Gossip>> {
+        self.gossip.now()
     }
 
     /// Returns once the process must end, with the reason.
     pub(super) async fn alarm(&self) -> Failure {
-        let (mut catalogs, mut views) = (self.control.watch(), self.gossip.watch());
+        let (mut catalogs, mut views) = (self.control.watch(), None);
         loop {
+            views = views.or_else(|| Some(self.gossip()?.watch()));
             if let Some(failure) = self.look() {
                 tracing::error!(%failure, "this node must stop");
                 return failure;
             }
             tokio::select! {
                 _ = catalogs.changed() => {}
-                _ = views.changed() => {}
+                () = change_of(&mut views) => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -60,7 +64,7 @@ impl Guard {
         if let Some(why) = self.links.turned_away() {
             return Some(Failure::new(Exit::Refused, why));
         }
-        let other = self.gossip.view().fenced_by?;
+        let other = self.gossip()?.view().fenced_by?;
         Some(Failure::new(
             Exit::Refused,
             format!(
@@ -69,5 +73,13 @@ impl Guard {
                 other.node, other.address
             ),
         ))
+    }
+}
+
+/// Waits for news; for ever where none can come yet.
+async fn change_of(views: &mut Option<watch::Receiver<Arc<MemberView>>>) {
+    match views {
+        Some(views) => drop(views.changed().await),
+        None => std::future::pending().await,
     }
 }

@@ -7,19 +7,21 @@ use ::broker::Broker;
 use ::broker::seams::SystemClock;
 use control::{Control, ControlOptions, Identity, Introduction, Seams, SqliteStore, Timings};
 use door_http::BrokerMapListener;
-use peer::membership::{Gossip, GossipOptions, MemberId, Membership as _, Profile};
+use model::NodeId;
+use peer::membership::Gossip;
 use peer::{PeerOptions, Peers, Security};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Node;
+use super::arrival::{Arrival, Company};
 use super::guard::Guard;
 use super::ports::{Own, Ports};
 use crate::assemble::banner::{Banner, Entry, local_url};
 use crate::assemble::entering::Entering;
 use crate::assemble::finding::Sources;
 use crate::assemble::wiring::{
-    AddressBook, Gate, GossipLiveness, Late, Links, NodeCluster, Reception, Senses,
+    AddressBook, Gate, GossipLiveness, Late, Links, NodeCluster, Reception, Senses, Standing,
 };
 use crate::assemble::{NodePlan, chores, engine, open_broker, recover, refused};
 use crate::discovery;
@@ -29,16 +31,18 @@ use crate::exit::{Failure, Outcome, While as _};
 const BACKOFF_MAX: Duration = Duration::from_millis(300);
 
 /// What the parts find each other by, before they are there.
-#[derive(Debug)]
-struct Wires {
-    senses: Senses,
-    book: Arc<AddressBook>,
-    gossip: Late<Arc<Gossip>>,
+#[derive(Debug, Clone)]
+pub(super) struct Wires {
+    pub(super) senses: Senses,
+    pub(super) book: Arc<AddressBook>,
+    pub(super) gossip: Late<Arc<Gossip>>,
+    pub(super) links: Links,
     broker: Late<Broker>,
-    links: Links,
+    standing: Standing,
 }
 
-/// Opens everything, in the order in which things depend on each other.
+/// Opens everything, in the order in which things depend on each other. Returns when clients may be
+/// answered: once this start is registered, or, on a node that was a member before, once it has asked around.
 pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
     // First the addresses: a second node started by mistake fails before it touches anything.
     let ports = Ports::bind(&plan).await?;
@@ -51,47 +55,41 @@ pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
     // The store recovers while the node finds its way into the cluster.
     let store = recover(&plan, disk);
     let discovery = discovery_client(&plan, &ports.own)?;
-    let entry = wires
-        .enter(
-            &plan,
-            &control,
-            &peers,
-            ports.peer,
-            &ports.own,
-            discovery.as_ref(),
-        )
-        .await?;
-    let identity = control.identity();
-    let gossip = wires.gossip(&control, &security, ports.gossip, &ports.own)?;
+    let entering = wires.entering(&plan, &control, &peers, &ports.own, discovery.as_ref());
+    wires.serve(&entering, ports.peer)?;
+    let company = Company {
+        wires: wires.clone(),
+        control: control.clone(),
+        security,
+        socket: ports.gossip,
+        own: ports.own.clone(),
+    };
+    let mut arrival = Arrival::begin(entering, company);
+    arrival.meanwhile(wires.standing.may_be_read()).await?;
+    let id = control.identity().node().ok_or_else(no_member)?;
     let cluster = Arc::new(NodeCluster {
-        me: identity.node().ok_or_else(no_member)?,
+        me: id,
         control: control.clone(),
         links: wires.links.clone(),
-        gossip: Arc::clone(&gossip),
+        gossip: wires.gossip.clone(),
+        standing: wires.standing.clone(),
     });
-    let store = store.await.while_doing("open the store")??;
+    let store = arrival.meanwhile(store).await?;
+    let store = store.while_doing("open the store")??;
     let broker = open_broker(&plan, store, cluster, wires.senses.0).await?;
     wires.broker.set(broker.clone());
     tracing::info!(address = %ports.own.http, data = %plan.data.display(), "started");
-    let mut running = JoinSet::new();
-    running.spawn(chores::follow_roster(
-        control.clone(),
-        Arc::clone(&gossip),
-        Arc::clone(&wires.book),
-    ));
-    if let (Some(discovery), Some(id)) = (discovery, identity.node()) {
-        running.spawn(chores::register(discovery, id));
-    }
     Ok(Node {
         hosts: plan.hosts.clone(),
-        banner: banner(plan, &ports.own, &control, entry),
+        banner: banner(plan, &ports.own, &control),
         on_broker_map: listener(&control, &wires.book),
-        guard: Guard::new(control.clone(), gossip, wires.links),
+        guard: Guard::new(control.clone(), wires.gossip.clone(), wires.links.clone()),
+        chores: wires.chores(&control, discovery, id),
+        arrival,
         control,
         peers,
         broker,
         listener: ports.http,
-        chores: running,
     })
 }
 
@@ -104,6 +102,7 @@ impl Wires {
             book,
             gossip,
             broker: Late::default(),
+            standing: Standing::new(),
         }
     }
 
@@ -143,33 +142,22 @@ impl Wires {
         peers
     }
 
-    /// From here on others call this node.
-    async fn enter(
+    /// The way into the cluster.
+    fn entering(
         &self,
         plan: &NodePlan,
         control: &Control,
         peers: &Peers,
-        listener: TcpListener,
         own: &Own,
         discovery: Option<&discovery::Client>,
-    ) -> Outcome<Entry> {
-        let seeker = Late::default();
-        let reception = Reception {
+    ) -> Entering {
+        Entering {
             control: control.clone(),
+            peers: peers.clone(),
+            links: self.links.clone(),
             book: Arc::clone(&self.book),
-            seeker: seeker.clone(),
-            gossip: self.gossip.clone(),
-            broker: self.broker.clone(),
-        };
-        let served = peers.serve(listener, Arc::new(reception));
-        served.map_err(|error| Failure::config(error.to_string()))?;
-        let entering = Entering {
-            plan: &plan.cluster,
-            control,
-            peers,
-            links: &self.links,
-            book: &self.book,
-            seeker: &seeker,
+            seeker: Late::default(),
+            standing: self.standing.clone(),
             clock: self.senses.0,
             sources: Sources {
                 list: plan.cluster.peers.clone(),
@@ -181,41 +169,43 @@ impl Wires {
                 addresses: own.addresses.clone(),
                 rack: plan.cluster.rack.clone(),
             },
+            bootstrap: plan.cluster.bootstrap,
             address: own.peer.clone(),
-        };
-        entering.enter().await
+        }
     }
 
-    fn gossip(
+    /// From here on others call this node.
+    fn serve(&self, entering: &Entering, listener: TcpListener) -> Outcome {
+        let reception = Reception {
+            control: entering.control.clone(),
+            book: Arc::clone(&self.book),
+            seeker: entering.seeker.clone(),
+            gossip: self.gossip.clone(),
+            broker: self.broker.clone(),
+        };
+        let served = entering.peers.serve(listener, Arc::new(reception));
+        served
+            .map(drop)
+            .map_err(|error| Failure::config(error.to_string()))
+    }
+
+    /// What runs beside.
+    fn chores(
         &self,
         control: &Control,
-        security: &Security,
-        socket: UdpSocket,
-        own: &Own,
-    ) -> Outcome<Arc<Gossip>> {
-        let identity = control.identity();
-        let (member, confirmed) = identity
-            .member
-            .zip(identity.confirmed)
-            .ok_or_else(no_member)?;
-        let options = GossipOptions {
-            me: MemberId {
-                node: member.raft_id.node(),
-                incarnation: confirmed.incarnation,
-                boot: control.boot(),
-                renewals: 0,
-                address: own.gossip,
-            },
-            cluster: member.cluster,
-            keys: security.keys().cloned(),
-            profile: Profile::LAN,
-            seed: self.senses.seed(),
-        };
-        let links = Arc::new(self.links.loose());
-        let gossip = Arc::new(Gossip::start(options, socket, Arc::new(self.senses), links));
-        gossip.set_roster(chores::roster(&control.view(), &self.book));
-        self.gossip.set(Arc::clone(&gossip));
-        Ok(gossip)
+        discovery: Option<discovery::Client>,
+        id: NodeId,
+    ) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        running.spawn(chores::follow_roster(
+            control.clone(),
+            self.gossip.clone(),
+            Arc::clone(&self.book),
+        ));
+        if let Some(discovery) = discovery {
+            running.spawn(chores::register(discovery, id));
+        }
+        running
     }
 }
 
@@ -253,13 +243,15 @@ fn listener(control: &Control, book: &Arc<AddressBook>) -> BrokerMapListener {
         let catalog = catalogs.borrow();
         for broker in map.brokers {
             if let (Some(id), Ok(address)) = (broker.id, broker.peer.parse()) {
-                book.hear(model::NodeId(id), address, &catalog);
+                book.hear(NodeId(id), address, &catalog);
             }
         }
     })
 }
 
-fn banner(plan: NodePlan, own: &Own, control: &Control, entry: Entry) -> Banner {
+/// As it is before it is known how the node has come to its cluster: only one that was a member before is
+/// there so early.
+fn banner(plan: NodePlan, own: &Own, control: &Control) -> Banner {
     let member = control.identity().member;
     Banner {
         node: plan.name,
@@ -271,7 +263,7 @@ fn banner(plan: NodePlan, own: &Own, control: &Control, entry: Entry) -> Banner 
         encrypted: plan.keys.encrypt(),
         id: member.map_or(0, |member| member.raft_id.node().0),
         cluster: member.map_or_else(String::new, |member| member.cluster.to_string()),
-        entry,
+        entry: Entry::Resumed,
         nodes: control.view().nodes().count(),
         peer: own.addresses.peer.clone(),
         protected: plan.cluster.directory.is_some(),
@@ -279,7 +271,7 @@ fn banner(plan: NodePlan, own: &Own, control: &Control, entry: Entry) -> Banner 
 }
 
 /// Entering ends with a registration.
-fn no_member() -> Failure {
+pub(super) fn no_member() -> Failure {
     Failure::failed("the node is not registered")
 }
 
@@ -288,6 +280,7 @@ mod tests {
     use catalog::Addresses;
     use model::Site;
     use test_support::eventually;
+    use tokio::net::UdpSocket;
 
     use super::*;
 
@@ -319,7 +312,14 @@ mod tests {
             gossip: address,
             addresses: Addresses::default(),
         };
-        let gossip = wires.gossip(&control, &security, socket, &own).unwrap();
+        let company = Company {
+            wires: wires.clone(),
+            control: control.clone(),
+            security,
+            socket,
+            own,
+        };
+        let gossip = company.gossip().unwrap();
         let (links, catalogs) = (wires.links.loose(), control.watch());
         gossip.close().await;
         peers.close(Duration::ZERO).await;

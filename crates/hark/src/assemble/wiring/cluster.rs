@@ -9,11 +9,11 @@ use catalog::{Catalog, Command, Outcome};
 use control::Control;
 use futures_util::future::BoxFuture;
 use model::NodeId;
-use peer::membership::{Gossip, Membership as _};
+use peer::membership::{Gossip, Liveness, MemberView, Membership as _};
 use peer::{Delivery, Service};
 use tokio::sync::watch;
 
-use super::{Links, overview};
+use super::{Late, Links, Standing, overview};
 
 /// Control, gossip and connections as one.
 #[derive(Debug)]
@@ -24,8 +24,10 @@ pub(in crate::assemble) struct NodeCluster {
     pub control: Control,
     /// The way to others.
     pub links: Links,
-    /// Who is alive.
-    pub gossip: Arc<Gossip>,
+    /// Who is alive. Comes once the node is registered.
+    pub gossip: Late<Arc<Gossip>>,
+    /// Whether it is registered.
+    pub standing: Standing,
 }
 
 impl Cluster for NodeCluster {
@@ -58,6 +60,18 @@ impl Cluster for NodeCluster {
         })
     }
 
+    fn is_down(&self, node: NodeId) -> bool {
+        let catalog = self.control.view();
+        let fenced = catalog.node(node).is_some_and(|node| node.fenced);
+        match self.seen().liveness(node) {
+            // The controller may know better: a node whose datagrams alone are lost still answers it.
+            Liveness::Down => fenced || self.control.status().controller.is_none(),
+            Liveness::Alive | Liveness::Suspected => false,
+            // Whoever has just begun has heard of nobody.
+            Liveness::NeverSeen => fenced,
+        }
+    }
+
     fn call(
         &self,
         to: NodeId,
@@ -75,7 +89,20 @@ impl Cluster for NodeCluster {
 
     fn overview(&self) -> ClusterOverview {
         let (catalog, status) = (self.control.view(), self.control.status());
-        overview::of(self.me, &catalog, &status, &self.gossip.view())
+        overview::of(self.me, &catalog, &status, &self.seen())
+    }
+
+    fn waits_for(&self) -> Option<String> {
+        let status = self.control.status();
+        self.standing.waits_for(self.me, &status.voters)
+    }
+}
+
+impl NodeCluster {
+    /// What gossip says; nothing before there is gossip.
+    fn seen(&self) -> Arc<MemberView> {
+        let gossip = self.gossip.now();
+        gossip.map(|gossip| gossip.view()).unwrap_or_default()
     }
 }
 

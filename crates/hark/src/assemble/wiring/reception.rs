@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use ::broker::Broker;
 use bytes::Bytes;
-use catalog::{Command, Registration};
-use control::{Control, ProposeError};
+use control::{Control, Joined, Newcomer, NotJoined};
 use futures_util::future::BoxFuture;
 use model::{ClusterId, NodeId};
 use peer::membership::Gossip;
@@ -13,7 +12,7 @@ use peer::{Caller, Service, Services};
 
 use super::{AddressBook, Late, links};
 use crate::assemble::finding::{
-    Answer, Candidate, Joined, NotJoined, Question, Seeker, Stage, decode_join, encode_joined,
+    Answer, Candidate, Question, Seeker, Stage, decode_join, encode_joined,
 };
 
 /// Answers what other nodes ask. An empty answer is none.
@@ -92,50 +91,20 @@ impl Reception {
         }
     }
 
-    /// Before it is, it may be a founder, and whoever it let in could be given its id.
-    fn is_registered(&self) -> bool {
-        let identity = self.control.identity();
-        let catalog = self.control.view();
-        let node = identity.node().and_then(|id| catalog.node(id));
-        node.is_some_and(|node| node.storage == identity.storage)
-    }
-
     async fn join(&self, from: &Caller, body: &[u8]) -> Joined {
-        let not_now = |why: &str| Err(NotJoined::NotNow(why.to_owned()));
         let registration = match decode_join(body) {
             Ok(registration) => registration,
             Err(error) => return Err(NotJoined::Never(error.to_string())),
         };
-        check_caller(from, &registration).map_err(NotJoined::Never)?;
-        if !self.is_registered() {
-            return not_now("the node that was asked is about to become a member itself");
-        }
-        match self.control.propose(Command::Register(registration)).await {
-            Ok(outcome) => Ok(Ok(outcome)),
-            Err(ProposeError::Refused(refusal)) => Ok(Err(refusal)),
-            Err(ProposeError::Unavailable(why)) => not_now(&why),
-        }
-    }
-}
-
-/// A process registers itself, and as nobody that its certificate does not name.
-fn check_caller(from: &Caller, registration: &Registration) -> Result<(), String> {
-    let claim = &from.claim;
-    if (claim.storage, claim.boot) != (registration.storage, registration.boot) {
-        return Err("a node can register only itself".to_owned());
-    }
-    let is_named = match registration.id {
-        Some(id) => from.may_be(id),
-        // Which id it will get is not known yet: only a certificate for any id will do.
-        None => from.may_be(NodeId(0)) && from.may_be(NodeId(1)),
-    };
-    match (is_named, registration.id) {
-        (true, _) => Ok(()),
-        (false, Some(id)) => Err(format!("the certificate is not that of node {id}")),
-        (false, None) => Err(
-            "the certificate is for one certain id: start the node with --id, or give it a \
-             certificate for any id (hark init --any)"
-                .to_owned(),
-        ),
+        let is_named = match registration.id {
+            Some(id) => from.may_be(id),
+            // Which id it will get is not known yet: only a certificate for any id will do.
+            None => from.may_be(NodeId(0)) && from.may_be(NodeId(1)),
+        };
+        let newcomer = Newcomer {
+            claim: &from.claim,
+            is_named,
+        };
+        self.control.handle_join(&newcomer, registration).await
     }
 }

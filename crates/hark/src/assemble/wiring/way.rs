@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catalog::Registration;
+use control::{Joined, NotJoined};
 use futures_util::future::BoxFuture;
 use peer::{CallError, Peers, Rejection, Service, Target};
 
 use crate::assemble::finding::{
-    Answer, Asking, Joined, MessageError, NotJoined, PeerAddress, Question, decode_joined,
-    encode_join,
+    Answer, Asking, MessageError, PeerAddress, Question, decode_joined, encode_join,
 };
 
 /// Longest wait for the answer to a question.

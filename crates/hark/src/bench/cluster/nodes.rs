@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use door_http::dto::ClusterAnswer;
-use model::limits::VOTERS_MAX;
+use model::limits::voters_among;
 
 use crate::bench::child::Node;
 use crate::exit::{Failure, Outcome, While as _};
@@ -119,7 +119,7 @@ impl Nodes {
 
     /// Waits until the voters are chosen.
     pub(super) async fn settle(&self) -> Outcome {
-        let voters = self.count().min(VOTERS_MAX);
+        let voters = voters_among(self.count());
         self.until("the voters are not chosen", |view| {
             view.nodes
                 .iter()

@@ -18,6 +18,8 @@ use crate::output::{Format, Out, Table};
 const LOOK: Duration = Duration::from_millis(50);
 /// How long one node has to tell how it is.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long a node that answers is given to be registered.
+const REGISTRATION: Duration = Duration::from_secs(5);
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 40;
 
@@ -66,29 +68,39 @@ pub(super) fn formed(roster: &Roster, patience: Duration, out: &mut Out) -> Outc
     out.line(&try_out(roster, begun.elapsed()))
 }
 
-/// Waits until one node answers.
+/// Waits until one node answers, and a while for its cluster to register it.
 pub(super) fn answers(node: &LocalNode, patience: Duration, out: &mut Out) -> Outcome {
+    let waits_for = block_on(registered(node, patience))?;
+    let started = [node.id().0];
+    if out.format == Format::Json {
+        return out.json(&BTreeMap::from([("started", started)]));
+    }
+    let rest = waits_for.map_or_else(String::new, |what| {
+        format!("; it answers readers, and waits for {what}")
+    });
+    out.line(&format!(
+        "started node {} on http://{}{rest}",
+        node.id(),
+        node.http
+    ))
+}
+
+/// For what a node that answers still waits.
+async fn registered(node: &LocalNode, patience: Duration) -> Outcome<Option<String>> {
     let begun = Instant::now();
-    block_on(async {
-        while ask(node).await.is_none() {
-            if begun.elapsed() >= patience || !node.is_running() {
+    loop {
+        let is_late = begun.elapsed() >= patience || !node.is_running();
+        match ask(node).await {
+            Some(status) if status.waits_for.is_none() => return Ok(None),
+            Some(status) if begun.elapsed() >= REGISTRATION => return Ok(status.waits_for),
+            None if is_late => {
                 return Err(Failure::failed(format!(
                     "node {0} does not answer; see `hark local logs {0}`",
                     node.id()
                 )));
             }
-            tokio::time::sleep(LOOK).await;
+            _ => tokio::time::sleep(LOOK).await,
         }
-        Ok(())
-    })?;
-    let started = [node.id().0];
-    match out.format {
-        Format::Json => out.json(&BTreeMap::from([("started", started)])),
-        Format::Table => out.line(&format!(
-            "started node {} on http://{}",
-            node.id(),
-            node.http
-        )),
     }
 }
 
@@ -125,8 +137,8 @@ pub(super) fn status(roster: &Roster, out: &mut Out) -> Outcome {
     out.show(&answer, || table(&answer))
 }
 
-/// Which nodes were stopped.
-pub(super) fn stopped(ids: &[NodeId], wiped: bool, out: &mut Out) -> Outcome {
+/// Which nodes were `stopped` or `killed`.
+pub(super) fn ended_by(how: &str, ids: &[NodeId], wiped: bool, out: &mut Out) -> Outcome {
     let ids: Vec<u16> = ids.iter().map(|id| id.0).collect();
     if out.format == Format::Json {
         return out.json(&BTreeMap::from([("stopped", ids)]));
@@ -134,8 +146,8 @@ pub(super) fn stopped(ids: &[NodeId], wiped: bool, out: &mut Out) -> Outcome {
     let names: Vec<String> = ids.iter().map(u16::to_string).collect();
     let what = match names.as_slice() {
         [] => "no node was running".to_owned(),
-        [one] => format!("stopped node {one}"),
-        several => format!("stopped nodes {}", several.join(", ")),
+        [one] => format!("{how} node {one}"),
+        several => format!("{how} nodes {}", several.join(", ")),
     };
     let data = if wiped { "; their data is removed" } else { "" };
     out.line(&format!("{what}{data}"))

@@ -70,7 +70,10 @@ fn plan(args: &AddArgs, cluster: &ClusterAnswer) -> Outcome<Plan> {
     };
     let is_local = cluster.nodes.iter().all(|node| is_loopback(&node.peer));
     let init = (!is_local).then(|| {
-        let whom = id.map_or_else(|| "--any".to_owned(), |id| format!("--ids {}", written(id)));
+        let whom = id.map_or_else(
+            || "--any".to_owned(),
+            |id| format!("--ids {}", id.argument()),
+        );
         format!("hark init --dir {CLUSTER_DIR} {whom}")
     });
     Ok(Plan {
@@ -90,7 +93,7 @@ fn serve(args: &AddArgs, cluster: &ClusterAnswer, id: Option<NodeId>, is_local: 
     let host = args.host.as_deref().unwrap_or(HOST);
     let mut words = vec!["hark serve".to_owned()];
     if let Some(id) = id {
-        words.push(format!("--id {}", written(id)));
+        words.push(format!("--id {}", id.argument()));
     }
     words.extend(args.site.map(|site| format!("--site {site}")));
     let name = id.map_or_else(|| "new".to_owned(), |id| id.to_string());
@@ -132,15 +135,6 @@ fn is_loopback(peer: &str) -> bool {
     match peer.parse::<SocketAddr>() {
         Ok(address) => is_loopback(address.ip()),
         Err(_) => peer.is_empty() || peer.starts_with("localhost:"),
-    }
-}
-
-/// An id as `serve` and `init` read it: `100` would be four in binary.
-fn written(id: NodeId) -> String {
-    let decimal = id.to_string();
-    match decimal.parse() == Ok(id) {
-        true => decimal,
-        false => format!("0d{decimal}"),
     }
 }
 

@@ -6,10 +6,8 @@ use door_http::dto::{ClusterAnswer, NodeAnswer};
 use model::NodeId;
 
 use crate::output::Table;
+use crate::text::CORNER_DIGITS_MIN;
 use crate::time::rough;
-
-/// A corner of a cube of eight is the least that is shown.
-pub(super) const DIGITS_MIN: usize = 3;
 
 /// Every node, a row for each.
 pub(in crate::commands) fn nodes_table(cluster: &ClusterAnswer) -> Table {
@@ -33,7 +31,7 @@ pub(in crate::commands) fn cluster_rows(cluster: &ClusterAnswer) -> [(&'static s
 fn corner(cluster: &ClusterAnswer) -> String {
     let own = cluster.nodes.iter().find(|node| node.id == cluster.id);
     own.map_or_else(
-        || NodeId(cluster.id).corner(DIGITS_MIN).to_string(),
+        || NodeId(cluster.id).corner(CORNER_DIGITS_MIN).to_string(),
         |node| node.corner.clone(),
     )
 }

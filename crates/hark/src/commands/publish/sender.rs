@@ -18,6 +18,7 @@ use super::progress::Progress;
 use crate::commands::Context;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Table;
+use crate::text::counted;
 use crate::units::Size;
 
 /// Batches under way at once, each to another partition.
@@ -236,8 +237,8 @@ impl Summary {
         let mut table = Table::default();
         let rate = self.lines as f64 / seconds.max(1e-6);
         table.row([format!(
-            "published {} lines ({}) to {} in {seconds:.1} s ({rate:.0} lines/s)",
-            self.lines,
+            "published {} ({}) to {} in {seconds:.1} s ({rate:.0} lines/s)",
+            counted(self.lines, "line"),
             Size(self.bytes),
             self.topic,
         )]);
@@ -249,8 +250,8 @@ impl Summary {
         }
         if self.uncertain > 0 {
             table.row([format!(
-                "{} more lines were sent and never acknowledged: they may be there",
-                self.uncertain
+                "{} sent and never acknowledged, and perhaps there",
+                counted(self.uncertain, "more line")
             )]);
         }
         table

@@ -12,6 +12,11 @@ use crate::assemble::Engine;
 use crate::assemble::finding::PeerAddress;
 use crate::units::{Size, Span};
 
+/// Over the options for what clients make.
+const TOPICS: &str = "Topics and groups";
+/// Over the options that concern other nodes.
+const CLUSTER: &str = "Cluster";
+
 /// Options of `hark serve` and keys of the table `[serve]`.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -43,70 +48,69 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "HARK_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     pub encryption_key_file: Option<PathBuf>,
     /// Refuse to publish to a topic that does not exist, instead of making it.
-    #[arg(long, env = "HARK_NO_AUTO_CREATE_TOPICS", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = TOPICS, long, env = "HARK_NO_AUTO_CREATE_TOPICS", value_parser = BoolishValueParser::new())]
     pub no_auto_create_topics: bool,
     /// Partitions of a topic whose maker does not say [default: 1].
-    #[arg(long, env = "HARK_DEFAULT_PARTITIONS", value_name = "N")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_DEFAULT_PARTITIONS", value_name = "N")]
     pub default_partitions: Option<u32>,
     /// How long the records of topics that set nothing are kept [default: for ever].
-    #[arg(long, env = "HARK_RETENTION", value_name = "DURATION")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_RETENTION", value_name = "DURATION")]
     pub retention: Option<Span>,
     /// How many bytes each partition of topics that set nothing keeps [default: all].
-    #[arg(long, env = "HARK_RETENTION_BYTES", value_name = "SIZE")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_RETENTION_BYTES", value_name = "SIZE")]
     pub retention_bytes: Option<Size>,
     /// Size of a segment file of topics that set nothing [default: 256MiB].
-    #[arg(long, env = "HARK_SEGMENT_BYTES", value_name = "SIZE")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_SEGMENT_BYTES", value_name = "SIZE")]
     pub segment_bytes: Option<Size>,
     /// Largest batch that topics take which set nothing [default: 1MiB].
-    #[arg(long, env = "HARK_MAX_MESSAGE_BYTES", value_name = "SIZE")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_MAX_MESSAGE_BYTES", value_name = "SIZE")]
     pub max_message_bytes: Option<Size>,
     /// How often old records are looked for and deleted [default: 30s].
-    #[arg(long, env = "HARK_RETENTION_INTERVAL", value_name = "DURATION")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_RETENTION_INTERVAL", value_name = "DURATION")]
     pub retention_interval: Option<Span>,
     /// How long the commits of a group without members are kept [default: 7d].
-    #[arg(long, env = "HARK_COMMIT_RETENTION", value_name = "DURATION")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_COMMIT_RETENTION", value_name = "DURATION")]
     pub commit_retention: Option<Span>,
     /// How long the first members of a group wait for each other [default: 200ms].
-    #[arg(long, env = "HARK_REBALANCE_DELAY", value_name = "DURATION")]
+    #[arg(help_heading = TOPICS, long, env = "HARK_REBALANCE_DELAY", value_name = "DURATION")]
     pub rebalance_delay: Option<Span>,
     /// Id of this node: decimal (3), binary (011, 0b11), or its name in the peers file
     /// [default: the lowest that is free].
-    #[arg(long, env = "HARK_ID", value_name = "ID")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_ID", value_name = "ID")]
     pub id: Option<String>,
     /// Where the cluster may choose an id for this node: a prefix in binary and an x for each free
     /// digit, as in 01xx.
-    #[arg(long, env = "HARK_SITE", value_name = "PREFIX")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_SITE", value_name = "PREFIX")]
     #[serde(deserialize_with = "parsed")]
     pub site: Option<Site>,
     /// Other nodes of the cluster; a name stands for all its addresses [default port: 7946].
-    #[arg(
-        long,
+    #[arg(help_heading = CLUSTER, long,
         env = "HARK_PEERS",
         value_name = "HOST:PORT,…",
         value_delimiter = ','
     )]
     pub peers: Vec<PeerAddress>,
     /// File that names all nodes: {"A": ["host", port], …}.
-    #[arg(long, env = "HARK_PEERS_FILE", value_name = "FILE")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_PEERS_FILE", value_name = "FILE")]
     pub peers_file: Option<PathBuf>,
     /// Discovery service that knows the other nodes (see `hark discovery`).
-    #[arg(long, env = "HARK_DISCOVERY", value_name = "URL")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_DISCOVERY", value_name = "URL")]
     pub discovery: Option<String>,
     /// Found a cluster at once if no peer has one, whether all of them answer or not.
-    #[arg(long, env = "HARK_BOOTSTRAP", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_BOOTSTRAP", value_parser = BoolishValueParser::new())]
     pub bootstrap: bool,
     /// Address for other nodes, TCP and UDP; port 0 takes any free one [default: 127.0.0.1:7946, or
     /// any free port there].
-    #[arg(long, env = "HARK_PEER_ADDRESS", value_name = "ADDR", value_parser = peer_address)]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_PEER_ADDRESS", value_name = "ADDR", value_parser = peer_address)]
     pub peer_address: Option<SocketAddr>,
     /// Host under which other nodes and clients reach this one [default: the address it listens on].
-    #[arg(long, env = "HARK_ADVERTISE", value_name = "HOST")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_ADVERTISE", value_name = "HOST")]
     pub advertise: Option<String>,
     /// What breaks together with this node, so that copies avoid sharing it.
-    #[arg(long, env = "HARK_RACK", value_name = "NAME")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_RACK", value_name = "NAME")]
     pub rack: Option<String>,
     /// Directory with the certificate and the key of the cluster (see `hark init`).
-    #[arg(long, env = "HARK_CLUSTER_DIR", value_name = "DIR")]
+    #[arg(help_heading = CLUSTER, long, env = "HARK_CLUSTER_DIR", value_name = "DIR")]
     pub cluster_dir: Option<PathBuf>,
     /// What the log tells: error, warn, info, debug, trace, or by part as in `info,broker=debug`
     /// [default: info].
@@ -158,15 +162,16 @@ impl ServeOptions {
 
 /// An address to serve clients on.
 pub(crate) fn http_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write IP:PORT, as in 127.0.0.1:7070, or 0.0.0.0:7070 for every address".to_owned()
-    })
+    address(text, "127.0.0.1:7070", "0.0.0.0:7070")
 }
 
 fn peer_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write IP:PORT, as in 10.0.0.3:7946, or 0.0.0.0:7946 for every address".to_owned()
-    })
+    address(text, "10.0.0.3:7946", "0.0.0.0:7946")
+}
+
+fn address(text: &str, one: &str, every: &str) -> Result<SocketAddr, String> {
+    let told = || format!("write IP:PORT, as in {one}, or {every} for every address");
+    text.parse().map_err(|_| told())
 }
 
 /// A value as people write it, from a text.

@@ -17,7 +17,12 @@ use crate::units::Span;
 pub(crate) fn plan(options: ServeOptions, key_text: Option<String>) -> Outcome<NodePlan> {
     let topic_defaults = topic_defaults(&options)?;
     let cluster = cluster::plan(&options)?;
-    let name = options.node_name.or(options.id);
+    // The mark of a decimal number is no part of a name.
+    let id = options.id.map(|id| match id.strip_prefix("0d") {
+        Some(digits) => digits.to_owned(),
+        None => id,
+    });
+    let name = options.node_name.or(id);
     let name = name.unwrap_or_else(|| NODE_NAME_DEFAULT.to_owned());
     check_name(&name)?;
     let keys = match (options.encryption_key_file, key_text) {

@@ -135,17 +135,8 @@ impl Member<'_> {
             consumer: Some(self.consumer.clone()),
             cursor,
         });
-        if let Err(error) = self
-            .reading
-            .context
-            .client
-            .ask::<CommitAnswer>(&request)
-            .await
-        {
-            note(&format!(
-                "hark: the last messages were not committed and will come again: {error}"
-            ));
-        }
+        let else_what = "the last messages were not committed and will come again";
+        self.last_word(&request, else_what).await;
     }
 
     /// Leaving spares the others the session timeout; without it they wait, and nothing is lost.
@@ -154,14 +145,14 @@ impl Member<'_> {
             group: self.group.to_owned(),
             consumer: self.consumer.clone(),
         });
-        if let Err(error) = self
-            .reading
-            .context
-            .client
-            .ask::<CommitAnswer>(&request)
-            .await
-        {
-            note(&format!("hark: the group was not left: {error}"));
+        self.last_word(&request, "the group was not left").await;
+    }
+
+    /// Tells the group, once: a command that ends waits for nobody.
+    async fn last_word(&self, request: &Request, else_what: &str) {
+        let answer = self.reading.context.client.ask::<CommitAnswer>(request);
+        if let Err(error) = answer.await {
+            note(&format!("hark: {else_what}: {error}"));
         }
     }
 }
