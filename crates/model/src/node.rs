@@ -218,8 +218,11 @@ mod tests {
         for id in (0..=u16::MAX).map(NodeId) {
             assert_eq!(id.argument().to_string().parse(), Ok(id));
         }
-        let typed = [0, 1, 11, 99, 100, 101, 112, 1111, 2111].map(|id| NodeId(id).argument().to_string());
-        let expected = ["0", "1", "11", "99", "0d100", "0d101", "112", "0d1111", "2111"];
+        let typed =
+            [0, 1, 11, 99, 100, 101, 112, 1111, 2111].map(|id| NodeId(id).argument().to_string());
+        let expected = [
+            "0", "1", "11", "99", "0d100", "0d101", "112", "0d1111", "2111",
+        ];
         assert_eq!(typed, expected);
     }
 
