@@ -44,6 +44,14 @@ pub(crate) struct RoomAfar {
     of_all: OwnedSemaphorePermit,
 }
 
+/// Where one answer goes, and the room that was taken for it. One that stays on this node, the default,
+/// needs none.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerRoom {
+    to: Option<NodeId>,
+    taken: Option<RoomAfar>,
+}
+
 impl Budget {
     pub(crate) fn new() -> Self {
         Self {
@@ -128,6 +136,43 @@ impl RoomAfar {
             let surplus = permit.num_permits().saturating_sub(bytes);
             drop(permit.split(surplus));
         }
+    }
+}
+
+impl AnswerRoom {
+    pub(crate) const fn to(node: NodeId) -> Self {
+        Self {
+            to: Some(node),
+            taken: None,
+        }
+    }
+
+    /// Whether room is still to be taken.
+    pub(crate) const fn is_missing(&self) -> bool {
+        self.to.is_some() && self.taken.is_none()
+    }
+
+    /// Waits for room for so many bytes, unless there is some.
+    pub(crate) async fn take(&mut self, of: &Budget, bytes: usize) {
+        if let Some(to) = self.to.filter(|_| self.taken.is_none()) {
+            self.taken = of.take_answer(to, bytes).await;
+        }
+    }
+
+    /// Gives back what is more than so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        if let Some(room) = &mut self.taken {
+            room.shrink_to(bytes);
+        }
+    }
+
+    /// Gives all of it back: there is nothing to answer yet.
+    pub(crate) fn give_back(&mut self) {
+        self.taken = None;
+    }
+
+    pub(crate) fn into_taken(self) -> Option<RoomAfar> {
+        self.taken
     }
 }
 

@@ -76,7 +76,7 @@ pub enum TopicError {
     #[error("no node can take new partitions: all are draining or down")]
     NoPlace,
     /// The cluster did not answer. A change may have been made nonetheless.
-    #[error("{0}; try again")]
+    #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
     #[error(
@@ -160,7 +160,7 @@ pub enum PublishError {
         cause: String,
     },
     /// The node that leads the partition does not answer, or there is none at the moment.
-    #[error("the leader of the partition does not answer: {0}; try again")]
+    #[error("the leader of the partition does not answer: {}", again(.0))]
     LeaderUnavailable(String),
     /// The leader of the partition was asked, and its answer was lost.
     #[error(
@@ -239,10 +239,10 @@ pub enum FetchError {
         why: String,
     },
     /// The node that leads the partition does not answer, or there is none at the moment.
-    #[error("the leader of the partition does not answer: {0}; try again")]
+    #[error("the leader of the partition does not answer: {}", again(.0))]
     LeaderUnavailable(String),
     /// The cluster did not answer.
-    #[error("{0}; try again")]
+    #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
     #[error(
@@ -293,7 +293,7 @@ pub enum GroupError {
     #[error("{0}")]
     Limit(String),
     /// The node that coordinates the group does not answer, or there is none at the moment.
-    #[error("the group's coordinator does not answer: {0}; try again")]
+    #[error("the group's coordinator does not answer: {}", again(.0))]
     CoordinatorUnavailable(String),
     /// The commit could not be made durable.
     #[error("the commit is not on disk: {0}")]
@@ -313,3 +313,32 @@ codes!(GroupError, Self::Fetch(inner) => inner {
     Self::CoordinatorUnavailable(_) => "coordinator_unavailable", Busy;
     Self::NotDurable(_) => "commit_failed", Busy;
 });
+
+/// A reason, and that to try again may help. One that another node gave may say so already.
+fn again(why: &str) -> String {
+    match why.contains("try again") {
+        true => why.to_owned(),
+        false => format!("{why}; try again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_given_once() {
+        let full = TopicError::Full.to_string();
+        let elsewhere = PublishError::LeaderUnavailable(format!("node 2: {full}"));
+        let texts = [
+            FetchError::LeaderUnavailable("node 2 is down".to_owned()).to_string(),
+            TopicError::Unavailable(FetchError::Unavailable("no".to_owned()).to_string())
+                .to_string(),
+            GroupError::CoordinatorUnavailable(full).to_string(),
+            elsewhere.to_string(),
+        ];
+        for text in texts {
+            assert_eq!(text.matches("try again").count(), 1, "{text}");
+        }
+    }
+}

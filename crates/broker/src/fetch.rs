@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::row::{Room, Row, Taken};
 use crate::api::{Fetch, FetchedPartition};
-use crate::budget::RoomAfar;
+use crate::budget::AnswerRoom;
 use crate::error::FetchError;
 use crate::inner::Inner;
 use crate::poll::deadline;
@@ -70,14 +70,13 @@ impl Inner {
             return Ok(fetching);
         }
         // Not before: many wait for long, and hold nothing.
-        if let Some(to) = fetching.to.filter(|_| fetching.room.is_none()) {
-            fetching.room = self.budget.take_answer(to, fetching.bytes_at_most()).await;
-        }
+        let bytes = fetching.bytes_at_most();
+        fetching.room.take(&self.budget, bytes).await;
         if !fetching.read(Source::Memory) {
             fetching = Box::pin(self.extend(fetching)).await?;
         }
         if fetching.bytes == 0 {
-            fetching.room = None;
+            fetching.room.give_back();
         }
         Ok(fetching)
     }
@@ -103,9 +102,7 @@ pub(crate) struct Fetching {
     is_full: bool,
     /// A partition has more, but the room left is not worth another read of it.
     left_some: bool,
-    /// The other node that it answers, if any, and the room that was taken for that.
-    to: Option<NodeId>,
-    room: Option<RoomAfar>,
+    room: AnswerRoom,
 }
 
 impl Fetching {
@@ -123,20 +120,19 @@ impl Fetching {
             bytes: 0,
             is_full: false,
             left_some: false,
-            to: None,
-            room: None,
+            room: AnswerRoom::default(),
         }
     }
 
     /// The same for an answer to another node: nothing is read before there is room for it.
     pub(crate) fn answering(self, to: NodeId) -> Self {
-        let to = Some(to);
-        Self { to, ..self }
+        let room = AnswerRoom::to(to);
+        Self { room, ..self }
     }
 
     /// The room that was taken for what was read.
-    pub(crate) const fn take_room(&mut self) -> Option<RoomAfar> {
-        self.room.take()
+    pub(crate) fn take_room(&mut self) -> AnswerRoom {
+        std::mem::take(&mut self.room)
     }
 
     fn bytes_at_most(&self) -> usize {
@@ -148,7 +144,7 @@ impl Fetching {
         self.rows.iter().any(|row| row.has_news(&self.topic))
     }
 
-    /// An error, or no partition at all, is told at once.
+    /// An error, or no partition at all, is told at once. That a leader is silent is none yet.
     fn is_enough(&self, min_bytes: usize) -> bool {
         self.rows.is_empty()
             || self.bytes >= min_bytes

@@ -63,7 +63,10 @@ async fn retain_regularly(broker: Arc<Inner>, mut stopped: watch::Receiver<()>) 
             _ = ticks.tick() => {}
         }
         broker.groups.forget_silent();
-        broker.retain().await;
+        // An old catalog may not know that records are to be kept for longer.
+        if broker.standing.check().is_ok() {
+            broker.retain().await;
+        }
     }
 }
 

@@ -84,7 +84,7 @@ pub enum Refusal {
     /// What was observed is not so any more.
     #[error("the state has changed meanwhile; look again")]
     Stale,
-    /// The node holds partitions.
+    /// The node holds partitions of topics that can be deleted.
     #[error(
         "node {id} holds {partitions} partitions that nobody else has; their records would be lost. Delete those topics, or accept the loss with --lose-partitions"
     )]
@@ -94,6 +94,11 @@ pub enum Refusal {
         /// How many.
         partitions: usize,
     },
+    /// The node holds nothing but how far consumer groups have read.
+    #[error(
+        "node {0} coordinates consumer groups, and nobody else knows how far they have read: they would begin anew on another node. Accept that with --lose-partitions"
+    )]
+    HoldsGroups(NodeId),
     /// One of that name, or of that identity, is there.
     #[error("topic '{0}' exists already")]
     TopicExists(String),

@@ -4,7 +4,7 @@ use catalog::Refusal;
 use model::NodeId;
 use thiserror::Error;
 
-use super::{Fault, TopicError};
+use super::{Fault, TopicError, again};
 use crate::seams::ProposeError;
 
 /// Why nothing was changed about a node.
@@ -17,7 +17,7 @@ pub enum NodeError {
     #[error("{0}")]
     InUse(Refusal),
     /// The cluster did not answer. The change may have been made nonetheless.
-    #[error("{0}; try again")]
+    #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
     #[error(

@@ -17,7 +17,7 @@ use crate::remote::{Afar, FetchSize};
 
 impl Inner {
     /// Reads partitions some of which other nodes lead. One whose leader does not answer is told as
-    /// unavailable, like every other error of a partition, and does not hold up the others for long.
+    /// unavailable, with what the others have; while they have nothing, it may come back for a moment.
     pub(super) async fn fetch_anywhere(
         &self,
         mut fetching: Fetching,
@@ -35,12 +35,12 @@ impl Inner {
         let waiting = topic.wake.wait();
         afar.ask(&fetching.positions(), Duration::ZERO);
         let _ = timeout(hear_patience(deadline), fetching.hear_all(&mut afar)).await;
-        fetching.fail_silent(&afar);
         loop {
             let ring = waiting.ring();
             fetching = self.read_on(fetching).await?;
-            let now = Instant::now();
-            if fetching.is_enough(min_bytes) || self.is_closed() || now >= deadline {
+            let (now, until) = (Instant::now(), afar.patience(deadline));
+            if fetching.is_enough(min_bytes) || self.is_closed() || now >= until {
+                fetching.fail_silent(&afar);
                 return Ok(fetching);
             }
             if topic.is_deleted() {
@@ -48,12 +48,9 @@ impl Inner {
             }
             afar.ask(&fetching.positions(), deadline - now);
             tokio::select! {
-                parts = afar.next() => {
-                    fetching.receive(parts);
-                    fetching.fail_silent(&afar);
-                }
+                parts = afar.next() => fetching.receive(parts),
                 () = ring => {}
-                () = sleep_until(deadline) => {}
+                () = sleep_until(until) => {}
             }
         }
     }

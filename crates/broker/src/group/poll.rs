@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::limits::{HEARTBEAT_INTERVAL_MAX, POLL_RECORDS_MAX};
+use model::limits::{FETCH_BYTES_MAX, HEARTBEAT_INTERVAL_MAX, POLL_RECORDS_MAX};
 use model::{Offset, PartitionId, PartitionIndex};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wire::cursor::Cursor;
@@ -15,6 +15,7 @@ use wire::cursor::Cursor;
 use super::member::check_session_timeout;
 use super::slot::{Membership, Slot};
 use crate::api::{Assignment, GroupPoll, GroupPolled, Polled, Start};
+use crate::budget::AnswerRoom;
 use crate::error::{FetchError, GroupError};
 use crate::inner::Inner;
 use crate::poll::{deadline, hear_all, hear_patience};
@@ -32,6 +33,7 @@ impl Inner {
     pub(crate) async fn group_poll(
         self: &Arc<Self>,
         poll: GroupPoll,
+        room: &mut AnswerRoom,
     ) -> Result<GroupPolled, GroupError> {
         check_session_timeout(poll.session_timeout)?;
         if let Some(done) = &poll.done {
@@ -51,7 +53,7 @@ impl Inner {
         };
         let mut reader = Box::pin(self.group_reader(&slot, &membership, &topic, &poll)).await?;
         let found = match self
-            .wait_as_member(&slot, &membership, &mut reader, deadline)
+            .wait_as_member(&slot, &membership, &mut reader, room, deadline)
             .await?
         {
             Waited::Found(found) => found,
@@ -62,8 +64,12 @@ impl Inner {
                     None => return Ok(nothing_yet(&topic)),
                 };
                 reader = Box::pin(self.group_reader(&slot, &membership, &topic, &poll)).await?;
-                let found = Box::pin(self.look_everywhere(&mut reader)).await;
-                found?.unwrap_or_default()
+                Box::pin(self.hear_once(&mut reader)).await;
+                let until = deadline.max(Instant::now() + ROOM_PATIENCE);
+                match self.has_room_for(&reader, room, until).await {
+                    true => self.look_into(&mut reader, room).await?.unwrap_or_default(),
+                    false => Found::default(),
+                }
             }
         };
         if poll.auto_commit {
@@ -137,6 +143,7 @@ impl Inner {
         slot: &Slot,
         membership: &Arc<Membership>,
         reader: &mut Reader,
+        room: &mut AnswerRoom,
         deadline: Instant,
     ) -> Result<Waited, GroupError> {
         let topic = Arc::clone(&reader.topic);
@@ -150,7 +157,10 @@ impl Inner {
         let mut next_beat = Instant::now();
         loop {
             let (ring, nudge) = (waiting.ring(), slot.bell.notified());
-            if let Some(found) = self.look(reader).await? {
+            let soon = Instant::now() + ROOM_PATIENCE;
+            let until = soon.max(next_beat.min(deadline));
+            let has_room = self.has_room_for(reader, room, until).await;
+            if has_room && let Some(found) = self.look_into(reader, room).await? {
                 return Ok(Waited::Found(found));
             }
             if topic.is_deleted() {
@@ -168,6 +178,11 @@ impl Inner {
             if self.is_closed() || now >= deadline {
                 return Ok(Waited::Found(Found::default()));
             }
+            if !has_room {
+                // Somebody may have joined meanwhile.
+                next_beat = now;
+                continue;
+            }
             self.follow(reader, &mut afar);
             afar.ask(&reader.positions, deadline - now);
             tokio::select! {
@@ -180,7 +195,38 @@ impl Inner {
             }
         }
     }
+
+    /// Waits for room for what there is to read, if it goes to another node. False when it is not there
+    /// in time.
+    async fn has_room_for(&self, reader: &Reader, room: &mut AnswerRoom, until: Instant) -> bool {
+        if !room.is_missing() || !reader.is_ready() {
+            return true;
+        }
+        let taken = timeout_at(until, room.take(&self.budget, FETCH_BYTES_MAX));
+        Box::pin(taken).await.is_ok()
+    }
+
+    /// Reads what there is now into an answer that has room for it.
+    async fn look_into(
+        &self,
+        reader: &mut Reader,
+        room: &mut AnswerRoom,
+    ) -> Result<Option<Found>, FetchError> {
+        let found = self.look(reader).await?;
+        match &found {
+            Some(found) => {
+                room.shrink_to(found.bytes + RECORD_BYTES_BESIDE * found.records.len());
+            }
+            None => room.give_back(),
+        }
+        Ok(found)
+    }
 }
+
+/// The least time that a poll waits for room, when there is something to answer with.
+const ROOM_PATIENCE: Duration = Duration::from_millis(500);
+/// What a record takes in an answer besides its own bytes, about.
+const RECORD_BYTES_BESIDE: usize = 64;
 
 /// The least time that a poll gives a join.
 const JOIN_PATIENCE: Duration = Duration::from_millis(500);

@@ -14,7 +14,11 @@ use wire::cursor::Cursor;
 use super::slot::Membership;
 use super::*;
 use crate::alone::Alone;
-use crate::api::{BrokerOptions, GroupPoll, GroupSubscribe, NewTopic, Start, TopicSettings};
+use crate::api::{
+    BrokerOptions, GroupPoll, GroupPolled, GroupSubscribe, NewTopic, Start, TopicSettings,
+};
+use crate::budget::AnswerRoom;
+use crate::error::GroupError;
 use crate::inner::{Inner, Seams};
 use crate::open::open;
 use crate::seams::{OsEntropy, SystemClock};
@@ -76,16 +80,20 @@ fn poll(name: &str, group: &str) -> GroupPoll {
     }
 }
 
+async fn poll_here(inner: &Arc<Inner>, poll: GroupPoll) -> Result<GroupPolled, GroupError> {
+    inner.group_poll(poll, &mut AnswerRoom::default()).await
+}
+
 #[tokio::test]
 async fn who_cannot_join_is_not_remembered() {
     let (inner, _tasks, _dir) = broker(Duration::ZERO).await;
-    let unknown = inner.group_poll(poll("unknown", "g")).await;
+    let unknown = poll_here(&inner, poll("unknown", "g")).await;
     assert_eq!(unknown.unwrap_err().code(), "unknown_topic");
     let foreign = GroupPoll {
         done: Some(Cursor::new(TopicId::from_bytes([1; 16]), [])),
         ..poll("t", "g")
     };
-    let foreign = inner.group_poll(foreign).await;
+    let foreign = poll_here(&inner, foreign).await;
     assert_eq!(foreign.unwrap_err().code(), "foreign_cursor");
     let hasty = GroupSubscribe {
         group: "g".to_owned(),
@@ -96,7 +104,7 @@ async fn who_cannot_join_is_not_remembered() {
     let hasty = inner.group_subscribe(hasty).await;
     assert_eq!(hasty.unwrap_err().code(), "invalid_session_timeout");
     assert_eq!(inner.groups.slots.count(), 0);
-    inner.group_poll(poll("t", "g")).await.unwrap();
+    poll_here(&inner, poll("t", "g")).await.unwrap();
     assert_eq!(inner.groups.slots.count(), 1);
     inner.group_unsubscribe("g", "one").await.unwrap();
     assert_eq!(inner.groups.slots.count(), 0);
@@ -108,7 +116,7 @@ async fn polls_that_went_away_leave_one_join_behind() {
     let (inner, _tasks, _dir) = broker(Duration::from_secs(20)).await;
     let before = Handle::current().metrics().num_alive_tasks();
     for _ in 0..20 {
-        let poll = inner.group_poll(poll("t", "g"));
+        let poll = poll_here(&inner, poll("t", "g"));
         assert!(timeout(Duration::from_millis(2), poll).await.is_err());
     }
     assert_eq!(Handle::current().metrics().num_alive_tasks(), before + 1);
@@ -118,7 +126,7 @@ async fn polls_that_went_away_leave_one_join_behind() {
 #[tokio::test]
 async fn only_what_was_refused_is_forgotten() {
     let (inner, _tasks, _dir) = broker(Duration::ZERO).await;
-    inner.group_poll(poll("t", "g")).await.unwrap();
+    poll_here(&inner, poll("t", "g")).await.unwrap();
     let slot = inner.groups.known_slot("g", "one").unwrap();
     let old = slot.membership().unwrap();
     let new = slot.remember(Membership {
@@ -142,7 +150,7 @@ async fn news_of_a_rebalance_is_not_lost_beside_records() {
         let wait = Duration::from_secs(20);
         let waiting = {
             let (inner, poll) = (Arc::clone(&inner), poll("t", &group));
-            tokio::spawn(async move { inner.group_poll(GroupPoll { wait, ..poll }).await })
+            tokio::spawn(async move { poll_here(&inner, GroupPoll { wait, ..poll }).await })
         };
         let begun = Instant::now();
         while inner.counters().polls_waiting == 0 {

@@ -61,17 +61,13 @@ impl Inner {
         }
     }
 
-    /// Looks once, here and wherever else the reader's partitions are.
-    pub(crate) async fn look_everywhere(
-        &self,
-        reader: &mut Reader,
-    ) -> Result<Option<Found>, FetchError> {
+    /// Hears once what other nodes have for a reader.
+    pub(crate) async fn hear_once(&self, reader: &mut Reader) {
         let afar = reader.afar();
         if !afar.is_empty() {
             let mut afar = self.afar_of(reader, afar);
             let _ = timeout(HEAR_ALL_MAX, hear_all(reader, &mut afar)).await;
         }
-        self.look(reader).await
     }
 
     /// Asks others from now on, if the leaders of the reader's partitions are not who they were.

@@ -24,8 +24,8 @@ use crate::topic::Topic;
 
 /// How long a leader that did not answer is left alone.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long nobody at all may answer before the reader is told.
-const ALL_SILENT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a leader may be silent before a reader that needs it is told.
+const SILENCE_PATIENCE: Duration = Duration::from_secs(2);
 /// What a leader may send at any rate, however many others are asked.
 const SHARE_BYTES_MIN: usize = 1 << 20;
 
@@ -43,8 +43,10 @@ pub(crate) struct Afar {
     asked: FuturesUnordered<BoxFuture<'static, Told>>,
     /// Those whose leader did not answer when it was last asked.
     troubled: BTreeMap<PartitionIndex, Trouble>,
+    /// Since when that is so of some.
+    some_silent_since: Option<Instant>,
     /// Since when that is so of all.
-    silent_since: Option<Instant>,
+    all_silent_since: Option<Instant>,
 }
 
 /// How much one leader answers with.
@@ -100,7 +102,8 @@ impl Afar {
             is_all,
             asked: FuturesUnordered::new(),
             troubled: BTreeMap::new(),
-            silent_since: None,
+            some_silent_since: None,
+            all_silent_since: None,
         }
     }
 
@@ -173,18 +176,22 @@ impl Afar {
             }
         };
         self.idle.extend(of);
-        let all_silent = self.troubled.len() == self.partitions.len();
-        self.silent_since = all_silent.then(|| self.silent_since.unwrap_or_else(Instant::now));
+        let some = !self.troubled.is_empty();
+        let all = self.troubled.len() == self.partitions.len();
+        let since =
+            |is_so: bool, known: Option<Instant>| is_so.then(|| known.unwrap_or_else(Instant::now));
+        self.some_silent_since = since(some, self.some_silent_since);
+        self.all_silent_since = since(all, self.all_silent_since);
         parts
     }
 
     /// Why nothing can come, once no leader has answered for a while, or at the `deadline`. Until when
     /// that may change, otherwise.
     pub(crate) fn silence(&self, deadline: Instant) -> Result<Instant, FetchError> {
-        let Some(since) = self.silent_since.filter(|_| self.is_all) else {
+        let Some(since) = self.all_silent_since.filter(|_| self.is_all) else {
             return Ok(deadline);
         };
-        let until = deadline.min(since + ALL_SILENT_PATIENCE);
+        let until = deadline.min(since + SILENCE_PATIENCE);
         match self.troubled.values().next() {
             Some(trouble) if Instant::now() >= until => {
                 let why = trouble.clone().into_text();
@@ -192,6 +199,13 @@ impl Afar {
             }
             _ => Ok(until),
         }
+    }
+
+    /// Until when to wait for a reader that needs every partition: the `deadline`, unless a leader has
+    /// been silent for a while. Whoever is told at once asks again at once.
+    pub(crate) fn patience(&self, deadline: Instant) -> Instant {
+        let since = self.some_silent_since;
+        since.map_or(deadline, |since| deadline.min(since + SILENCE_PATIENCE))
     }
 
     /// Why there is nothing of a partition, if its leader did not answer when it was last asked.
@@ -248,8 +262,16 @@ async fn fetch_once(
     let patience = asking.wait + remote.patience(leader);
     match remote.ask(leader, asking.revision, ask, patience).await? {
         Response::Fetched(parts) => Ok(parts),
-        Response::FetchFailed(error) => Err(Trouble::Unavailable(error.to_string())),
+        Response::FetchFailed(error) => Err(Trouble::Unavailable(reason(error))),
         _ => Err(unfitting(leader)),
+    }
+}
+
+/// Without the words that the reader's node puts around it.
+fn reason(error: FetchError) -> String {
+    match error {
+        FetchError::LeaderUnavailable(why) | FetchError::Unavailable(why) => why,
+        other => other.to_string(),
     }
 }
 

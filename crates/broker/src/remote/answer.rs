@@ -8,21 +8,21 @@ use model::NodeId;
 use model::limits::{PEER_ANSWER_BYTES_FREE, PEER_ANSWER_BYTES_MAX};
 
 use super::message::Response;
-use crate::budget::RoomAfar;
+use crate::budget::{AnswerRoom, RoomAfar};
 use crate::inner::Inner;
 
 /// An answer, and the room that was taken before it was read.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) response: Response,
-    pub(super) room: Option<RoomAfar>,
+    pub(super) room: AnswerRoom,
 }
 
 impl From<Response> for Answered {
     fn from(response: Response) -> Self {
         Self {
             response,
-            room: None,
+            room: AnswerRoom::default(),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Inner {
             return bytes;
         }
         drop(response);
-        let room = match room {
+        let room = match room.into_taken() {
             Some(room) => Some(room),
             None => self.budget.take_answer(to, size).await,
         };

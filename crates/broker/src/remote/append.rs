@@ -177,6 +177,11 @@ impl Remote {
             batches,
         };
         let patience = until.saturating_duration_since(Instant::now());
+        if patience.is_zero() {
+            return Err(Trouble::Unavailable(
+                "there is no time left to ask".to_owned(),
+            ));
+        }
         match self.ask(leader, revision, ask, patience).await? {
             Response::Appended(fates) if fates.len() == count => Ok(fates),
             _ => Err(unfitting(leader)),

@@ -18,6 +18,7 @@ use super::message::{Ask, GroupAnswer, GroupAsk, Led, Response};
 use super::{Remote, Trouble, nobody, unfitting};
 use crate::admin::NO_MAJORITY;
 use crate::api::{GroupDescription, TopicSettings};
+use crate::budget::AnswerRoom;
 use crate::error::{FetchError, GroupError};
 use crate::group::GROUPS_TOPIC;
 use crate::inner::Inner;
@@ -48,21 +49,22 @@ impl Inner {
         ask: GroupAsk,
     ) -> Result<GroupAnswer, GroupError> {
         match self.coordinator(&ask).await? {
-            Coordinator::Here => self.answer_group(ask).await,
+            Coordinator::Here => self.answer_group(ask, &mut AnswerRoom::default()).await,
             there => Box::pin(self.ask_coordinator(there, ask)).await,
         }
     }
 
-    /// What the coordinator answers, as the one.
+    /// What the coordinator answers, as the one. Records are not read before there is `room` for them.
     pub(crate) async fn answer_group(
         self: &Arc<Self>,
         ask: GroupAsk,
+        room: &mut AnswerRoom,
     ) -> Result<GroupAnswer, GroupError> {
         if !matches!(ask, GroupAsk::Describe { .. }) {
             self.standing.check()?;
         }
         Ok(match ask {
-            GroupAsk::Poll(poll) => GroupAnswer::Polled(self.group_poll(poll).await?),
+            GroupAsk::Poll(poll) => GroupAnswer::Polled(self.group_poll(poll, room).await?),
             GroupAsk::Commit(commit) => {
                 Box::pin(self.commit(commit)).await?;
                 GroupAnswer::Done
@@ -178,7 +180,7 @@ impl Inner {
             other => return other.unwrap_or_else(|trouble| Err(unavailable(trouble))),
         }
         match self.coordinator(&ask).await? {
-            Coordinator::Here => self.answer_group(ask).await,
+            Coordinator::Here => self.answer_group(ask, &mut AnswerRoom::default()).await,
             there => {
                 let asked = self.remote.ask_coordinator(there, ask).await;
                 asked.unwrap_or_else(|trouble| Err(unavailable(trouble)))

@@ -12,6 +12,7 @@ use super::answer::Answered;
 use super::groups::GROUPS_ID;
 use super::message::{Ask, GroupAsk, Led, Request, Response};
 use crate::api::Start;
+use crate::budget::AnswerRoom;
 use crate::fetch::Fetching;
 use crate::inner::Inner;
 use crate::poll::deadline;
@@ -134,7 +135,7 @@ impl Inner {
             }
             Ask::Group { coordinator, ask } => {
                 self.check_coordinator(coordinator)?;
-                self.answer_group_ask(ask).await.into()
+                self.answer_group_ask(from, ask).await
             }
             Ask::Groups { after } => {
                 let listed = self.groups_here(after.as_deref(), FETCH_BYTES_MAX);
@@ -177,9 +178,11 @@ impl Inner {
         resolved.map_or_else(Response::FetchFailed, Response::Resolved)
     }
 
-    async fn answer_group_ask(self: &Arc<Self>, ask: GroupAsk) -> Response {
-        let answer = self.answer_group(ask).await;
-        answer.map_or_else(Response::GroupFailed, Response::Group)
+    async fn answer_group_ask(self: &Arc<Self>, from: NodeId, ask: GroupAsk) -> Answered {
+        let mut room = AnswerRoom::to(from);
+        let answer = self.answer_group(ask, &mut room).await;
+        let response = answer.map_or_else(Response::GroupFailed, Response::Group);
+        Answered { response, room }
     }
 
     /// A topic, all of whose partitions that are asked for this node leads under these epochs.

@@ -4,11 +4,20 @@ mod errors;
 mod words;
 
 use bytes::Bytes;
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use self::words::{request, response};
 use super::codec::Malformed;
 use super::message::{Request, Response};
+use super::reread;
+
+/// A byte of a message, and what of it is flipped.
+fn change() -> impl Strategy<Value = (Index, u8)> {
+    let bit = (0..8).prop_map(|bit| 1_u8 << bit);
+    (any::<Index>(), prop_oneof![bit, 1..=u8::MAX])
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -24,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_off_is_no_message(request in request(), response in response(), cut in any::<prop::sample::Index>()) {
+    fn what_is_cut_off_is_no_message(request in request(), response in response(), cut in any::<Index>()) {
         let (request, response) = (request.encode(), response.encode());
         let short = request.slice(..cut.index(request.len()));
         prop_assert!(Request::decode(short).is_err());
@@ -40,18 +49,37 @@ proptest! {
 
     /// Whatever is read at all is read for what it says.
     #[test]
-    fn changed_bytes_are_refused_or_say_something_else(response in response(), at in any::<prop::sample::Index>(), to in any::<u8>()) {
-        let mut bytes = response.encode().to_vec();
-        let at = at.index(bytes.len());
-        bytes[at] = to;
-        let bytes = Bytes::from(bytes);
-        if let Ok(read) = Response::decode(bytes.clone()) {
-            prop_assert_eq!(read.encode(), bytes);
+    fn changed_bytes_are_refused_or_say_something_else(request in request(), response in response(), changes in vec(change(), 1..4)) {
+        for bytes in [request.encode(), response.encode()] {
+            let mut bytes = bytes.to_vec();
+            for (at, flipped) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] ^= flipped;
+            }
+            let bytes = Bytes::from(bytes);
+            for read in reread(&bytes).into_iter().flatten() {
+                prop_assert_eq!(&read, &bytes);
+            }
+        }
+    }
+
+    /// A count that is made up, anywhere, is not believed.
+    #[test]
+    fn a_count_takes_no_memory_anywhere(request in request(), response in response(), at in any::<Index>()) {
+        for bytes in [request.encode(), response.encode()] {
+            let mut bytes = bytes.to_vec();
+            let Some(last) = bytes.len().checked_sub(4) else { continue };
+            let at = at.index(last + 1);
+            bytes[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
+            let bytes = Bytes::from(bytes);
+            for read in reread(&bytes).into_iter().flatten() {
+                prop_assert_eq!(&read, &bytes);
+            }
         }
     }
 
     #[test]
-    fn any_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..200), tag in 0..16_u8) {
+    fn any_bytes_are_harmless(bytes in vec(any::<u8>(), 0..200), tag in 0..16_u8) {
         let versioned = [&[1, tag], &bytes[..]].concat();
         let _ = Response::decode(versioned.into());
         let versioned = [&[1; 9][..], &[tag], &bytes].concat();
@@ -65,6 +93,17 @@ proptest! {
 fn a_count_takes_no_memory() {
     let bytes = [&[1, 3][..], &u32::MAX.to_be_bytes()].concat();
     assert_eq!(Response::decode(bytes.into()), Err(Malformed::Short));
+}
+
+/// A list of many small things would take much more memory than its bytes.
+#[test]
+fn a_list_is_not_longer_than_any_message_needs() {
+    const COUNT: u32 = (1 << 20) + 1;
+    let empty = [1, 3]; // An error, and that nothing was given.
+    let fates = empty.repeat(COUNT as usize);
+    let bytes = [&[1, 3][..], &COUNT.to_be_bytes(), &fates].concat();
+    let refused = Response::decode(bytes.into());
+    assert_eq!(refused, Err(Malformed::Value("list")));
 }
 
 #[test]

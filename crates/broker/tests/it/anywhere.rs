@@ -4,6 +4,7 @@ mod answers;
 mod changing;
 mod groups;
 mod minority;
+mod registration;
 mod silence;
 mod waiting;
 

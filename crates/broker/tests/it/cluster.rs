@@ -45,6 +45,8 @@ struct State {
     lost_answers: BTreeMap<NodeId, usize>,
     /// Nodes that no majority answers.
     minority: BTreeSet<NodeId>,
+    /// Nodes whose start is not registered yet.
+    unregistered: BTreeSet<NodeId>,
     /// Nodes whose large answers stand in line until they are let go.
     congested: BTreeSet<NodeId>,
     standing: Vec<Bytes>,
@@ -77,6 +79,7 @@ impl Hub {
                 late: BTreeSet::new(),
                 lost_answers: BTreeMap::new(),
                 minority: BTreeSet::new(),
+                unregistered: BTreeSet::new(),
                 congested: BTreeSet::new(),
                 standing: Vec::new(),
                 standing_bytes_max: 0,
@@ -250,6 +253,16 @@ impl Hub {
     /// From now on no majority answers this node.
     pub(crate) fn leave_to_minority(&self, id: NodeId) {
         self.state.lock().minority.insert(id);
+    }
+
+    /// The start of this node waits to be registered, or is registered.
+    pub(crate) fn wait_for_majority(&self, id: NodeId, waits: bool) {
+        let mut state = self.state.lock();
+        if waits {
+            state.unregistered.insert(id);
+        } else {
+            state.unregistered.remove(&id);
+        }
     }
 
     /// From now on large answers of this node stand in line until they are let go.

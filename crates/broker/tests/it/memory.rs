@@ -40,6 +40,8 @@ struct State {
     is_full: bool,
     /// To make partitions takes as long as this is set.
     making_held: bool,
+    /// How often it was told to drop what is old.
+    retained: usize,
 }
 
 impl std::fmt::Debug for State {
@@ -81,6 +83,11 @@ impl MemoryStore {
         let worker = Arc::clone(&shared);
         std::thread::spawn(move || work(&worker));
         Arc::new(Self { shared })
+    }
+
+    /// How often it was told to drop what is old.
+    pub(crate) fn retained(&self) -> usize {
+        self.shared.state.lock().retained
     }
 
     /// Has no room for new partitions, or has it again.
@@ -309,6 +316,7 @@ impl Store for MemoryStore {
     }
 
     fn retain(&self, _: Timestamp) -> Result<(), StoreError> {
+        self.shared.state.lock().retained += 1;
         Ok(())
     }
 

@@ -11,11 +11,17 @@ use crate::{Catalog, PartitionState, Refusal, Topic};
 impl Catalog {
     /// Refuses when records would be lost with the node that are nowhere else.
     pub(super) fn check_loss(&self, id: NodeId, accepted: bool) -> Result<(), Refusal> {
-        let partitions = self.only_on(id).len();
-        if partitions == 0 || accepted {
+        if accepted {
             return Ok(());
         }
-        Err(Refusal::HoldsPartitions { id, partitions })
+        let held = self.only_on(id);
+        // Nobody can delete the internal topic, whose partitions stand for what their leaders keep.
+        let of_users = held.iter().filter(|topic| !topic.name.is_internal());
+        match (of_users.count(), held.len()) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Refusal::HoldsGroups(id)),
+            (partitions, _) => Err(Refusal::HoldsPartitions { id, partitions }),
+        }
     }
 
     /// Takes a node out of all partitions. Those that lay nowhere else get a new home, without records.
@@ -43,9 +49,11 @@ impl Catalog {
         }
     }
 
-    /// The partitions of which no other node has everything.
-    fn only_on(&self, id: NodeId) -> Vec<PartitionId> {
-        self.held_where(id, |state| state.isr.iter().all(|other| *other == id))
+    /// The topics of the partitions of which no other node has everything, once for each.
+    fn only_on(&self, id: NodeId) -> Vec<&Arc<Topic>> {
+        let is_only = |state: &PartitionState| state.isr.iter().all(|other| *other == id);
+        let held = self.held_by(id).filter(|(_, _, state)| is_only(state));
+        held.map(|(topic, _, _)| topic).collect()
     }
 
     /// The partitions of a node for which this holds, by topic's name and index.

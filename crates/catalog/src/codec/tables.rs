@@ -164,4 +164,5 @@ coded!(enum Refusal {
     22 => InvalidPartition,
     23 => Invalid(message),
     24 => Limit(message),
+    25 => HoldsGroups(id),
 });

@@ -86,6 +86,7 @@ fn results() -> Vec<Result<Outcome, Refusal>> {
         Err(Refusal::UnknownNode(id)),
         Err(Refusal::Stale),
         Err(Refusal::HoldsPartitions { id, partitions: 12 }),
+        Err(Refusal::HoldsGroups(id)),
         Err(Refusal::TopicExists("t".to_owned())),
         Err(Refusal::UnknownTopic),
         Err(Refusal::Partitions(0)),

@@ -3,7 +3,7 @@
 use catalog::{Catalog, Command, PartitionState, Refusal};
 use model::{LeaderEpoch, NodeId};
 
-use crate::clusters::{cluster, create, fence, forget, refused, taken, topic};
+use crate::clusters::{cluster, create, fence, forget, refused, taken, topic, topic_id};
 
 /// Three nodes with two topics on them.
 fn loaded() -> Catalog {
@@ -52,6 +52,29 @@ fn a_node_that_holds_partitions_is_removed_only_if_their_loss_is_accepted() {
     let loads: Vec<_> = catalog.loads().map(|(_, load)| load.holds).collect();
     assert_eq!(loads, [6, 6]);
     assert_eq!(topic(&catalog, 1).changed, catalog.revision());
+}
+
+/// The internal topic cannot be deleted, so nobody is told to.
+#[test]
+fn a_node_that_coordinates_groups_is_removed_only_if_their_loss_is_accepted() {
+    let mut catalog = cluster(3);
+    taken(&mut catalog, &create(1, "__groups", 32));
+    taken(&mut catalog, &create(2, "t", 6));
+    let id = NodeId(1);
+    let held = catalog.held_by(id);
+    let partitions = held.filter(|(topic, ..)| topic.id == topic_id(2)).count();
+    assert!(partitions > 0 && catalog.held_by(id).count() > partitions);
+    let remove = |lose_partitions| Command::RemoveNode {
+        id,
+        lose_partitions,
+    };
+    let refusal = refused(&mut catalog, &remove(false));
+    assert_eq!(refusal, Refusal::HoldsPartitions { id, partitions });
+    taken(&mut catalog, &Command::DeleteTopic { id: topic_id(2) });
+    let refusal = refused(&mut catalog, &remove(false));
+    assert_eq!(refusal, Refusal::HoldsGroups(id));
+    assert!(!refusal.to_string().contains("Delete"), "{refusal}");
+    taken(&mut catalog, &remove(true));
 }
 
 #[test]

@@ -14,6 +14,8 @@ use super::{Coded, Malformed, Reader, Writer, coded};
 
 /// Longest text on its way; the rest is cut off.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Most things in one list: more than any message needs. Some take forty times as much memory as bytes.
+const LIST_MAX: usize = 1 << 20;
 /// Room for so many things is taken before the first of a list is read.
 const RESERVE_MAX: usize = 1024;
 
@@ -138,6 +140,9 @@ impl<T: Coded> Coded for Vec<T> {
     }
     fn take(from: &mut Reader) -> Result<Self, Malformed> {
         let count = from.count(T::BYTES_MIN)?;
+        if count > LIST_MAX {
+            return Err(Malformed::Value("list"));
+        }
         let mut things = Self::with_capacity(count.min(RESERVE_MAX));
         for _ in 0..count {
             things.push(T::take(from)?);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::TopicName;
-use model::limits::POLL_TIMEOUT_MAX;
+use model::limits::{POLL_TIMEOUT_MAX, SESSION_TIMEOUT_MAX};
 
 use crate::api::{
     Assignment, Commit, GroupDescription, GroupPoll, GroupPolled, GroupSubscribe, Start,
@@ -76,7 +76,7 @@ impl GroupAsk {
         match self {
             Self::Poll(poll) => poll.wait.min(POLL_TIMEOUT_MAX),
             // The other members have as long to join again.
-            Self::Subscribe(subscribe) => subscribe.session_timeout,
+            Self::Subscribe(subscribe) => subscribe.session_timeout.min(SESSION_TIMEOUT_MAX),
             _ => Duration::ZERO,
         }
     }

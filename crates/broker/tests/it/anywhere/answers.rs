@@ -1,10 +1,11 @@
 //! How much goes from node to node, and how much waits to go.
 
-use broker::{Delivered, Poll, Publish, Start};
+use broker::{Delivered, GroupPoll, Poll, Publish, Start};
 use model::limits::{PEER_ANSWER_BYTES_PER_NODE_MAX, POLL_RECORDS_MAX};
 use model::{NodeId, PartitionIndex, TopicName};
 
-use super::{led_by, peek, polled, say, spread, wait};
+use super::groups::{choose_coordinators, coordinator, group_poll, poll_until};
+use super::{LONG, led_by, peek, polled, say, spread, wait};
 use crate::cluster::{ClusterNode, Hub};
 use crate::node::{after, eventually, record, texts};
 
@@ -57,6 +58,53 @@ async fn answers_that_are_not_taken_keep_only_so_much_memory() {
     }
     assert!(hub.standing_bytes_max() <= PEER_ANSWER_BYTES_PER_NODE_MAX);
     assert!(moved > PEER_ANSWER_BYTES_PER_NODE_MAX, "{moved}");
+}
+
+/// What members on another node read stays unread until there is room for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_elsewhere_take_room_before_their_records_are_read() {
+    const POLLS: usize = 10;
+    let (hub, nodes) = Hub::of(2).await;
+    let name = spread(&nodes, "t", 2).await;
+    let partition = led_by(&nodes[0].broker, &name, NodeId(1))[0];
+    choose_coordinators(&nodes[0], &name).await;
+    let groups = (0..).map(|number| format!("g{number}"));
+    let groups = groups.filter(|group| coordinator(&hub, group) == NodeId(1));
+    let groups: Vec<String> = groups.take(POLLS).collect();
+    for group in &groups {
+        poll_until(&nodes[0], &group_poll(group, &name, "one"), 2).await;
+    }
+    for _ in 0..9 {
+        say_much(&nodes[1], &name, partition, 1, 900_000).await;
+    }
+    hub.congest(NodeId(1));
+    let polls = groups.iter().map(|group| {
+        let poll = GroupPoll {
+            wait: LONG,
+            max_records: POLL_RECORDS_MAX,
+            ..group_poll(group, &name, "one")
+        };
+        let broker = nodes[0].broker.clone();
+        tokio::spawn(async move { broker.group_poll(poll).await })
+    });
+    let polls: Vec<_> = polls.collect();
+    let is_full = || hub.standing_bytes_max() > PEER_ANSWER_BYTES_PER_NODE_MAX * 3 / 4;
+    eventually("some answers stand in line", is_full).await;
+    // The others would have been read by then.
+    for number in 0..POLLS {
+        say(&nodes[0].broker, &name, partition, &number.to_string()).await;
+    }
+    let read = nodes[1].broker.counters().bytes_delivered;
+    assert!(read <= PEER_ANSWER_BYTES_PER_NODE_MAX as u64, "{read}");
+    let is_over = || {
+        hub.let_go();
+        polls.iter().all(tokio::task::JoinHandle::is_finished)
+    };
+    eventually("all are answered", is_over).await;
+    for poll in polls {
+        let polled = poll.await.unwrap().unwrap().polled;
+        assert!(polled.records.len() >= 8, "{}", polled.records.len());
+    }
 }
 
 /// Reads small pieces of large batches through a node, to the end.

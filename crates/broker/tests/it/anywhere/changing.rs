@@ -255,6 +255,36 @@ async fn a_mute_owner_does_not_hold_up_a_fetch() {
     assert!(begun.elapsed() < Duration::from_secs(2));
 }
 
+/// A caller that asks again and again does not do so all the time while a leader is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_waits_for_a_leader_that_is_gone() {
+    let (hub, nodes) = Hub::of(2).await;
+    let name = spread(&nodes, "t", 2).await;
+    let [here, gone] = [0, 1].map(|node| led_by(&nodes[0].broker, &name, NodeId(node))[0]);
+    say(&nodes[1].broker, &name, gone, "a").await;
+    hub.cut(NodeId(1), true);
+    let both = [(here, 0), (gone, 0)];
+    let told = [(here, Ok(0)), (gone, Err("leader_unavailable"))];
+    for (wait, at_least) in [(Duration::from_millis(60), 60), (LONG, 1_000)] {
+        let begun = Instant::now();
+        let fetched = nodes[0].broker.fetch(fetch(&name, &both, 1, wait)).await;
+        let waited = begun.elapsed();
+        let fetched: Vec<_> = fetched.unwrap().iter().map(batches).collect();
+        assert_eq!(fetched, told);
+        assert!(waited >= Duration::from_millis(at_least), "{waited:?}");
+        assert!(waited < LONG / 2, "{waited:?}");
+    }
+    let waiting = {
+        let (broker, fetch) = (nodes[0].broker.clone(), fetch(&name, &both, 1, LONG));
+        tokio::spawn(async move { broker.fetch(fetch).await })
+    };
+    eventually("it waits", || nodes[0].broker.counters().polls_waiting == 1).await;
+    hub.cut(NodeId(1), false);
+    let fetched = waiting.await.unwrap().unwrap();
+    let fetched: Vec<_> = fetched.iter().map(batches).collect();
+    assert_eq!(fetched, [(here, Ok(0)), (gone, Ok(1))]);
+}
+
 /// A partition that is asked for twice is read from both places, here and elsewhere.
 #[tokio::test]
 async fn a_partition_may_be_asked_for_twice() {

@@ -20,12 +20,16 @@ pub(super) fn group_poll(group: &str, topic: &TopicName, consumer: &str) -> Grou
     }
 }
 
-async fn poll_until(node: &ClusterNode, polling: &GroupPoll, partitions: usize) -> GroupPolled {
+pub(super) async fn poll_until(
+    node: &ClusterNode,
+    polling: &GroupPoll,
+    partitions: usize,
+) -> GroupPolled {
     crate::groups::poll_until(&node.broker, polling.clone(), partitions).await
 }
 
 /// Says who coordinates which group, without making one: a commit of nothing may make a group.
-async fn choose_coordinators(node: &ClusterNode, name: &TopicName) {
+pub(super) async fn choose_coordinators(node: &ClusterNode, name: &TopicName) {
     let nothing = Commit {
         group: "g".to_owned(),
         consumer: None,
@@ -35,7 +39,7 @@ async fn choose_coordinators(node: &ClusterNode, name: &TopicName) {
 }
 
 /// Who coordinates a group, by what the catalog and its name say.
-fn coordinator(hub: &Hub, group: &str) -> NodeId {
+pub(super) fn coordinator(hub: &Hub, group: &str) -> NodeId {
     let catalog = hub.catalog();
     let topic = catalog.topic(&topic("__groups")).unwrap();
     let index = wire::partition_for_key(group.as_bytes(), 32);
@@ -43,7 +47,7 @@ fn coordinator(hub: &Hub, group: &str) -> NodeId {
 }
 
 /// A group for each node, which coordinates it.
-fn one_of_each(hub: &Hub, nodes: &[ClusterNode]) -> Vec<String> {
+pub(super) fn one_of_each(hub: &Hub, nodes: &[ClusterNode]) -> Vec<String> {
     let of = |node: &ClusterNode| {
         let names = (0..).map(|number| format!("g{number}"));
         names

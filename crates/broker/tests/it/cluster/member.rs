@@ -94,6 +94,11 @@ impl Cluster for Member {
         })
     }
 
+    fn waits_for(&self) -> Option<String> {
+        let unregistered = self.hub.state.lock().unregistered.contains(&self.me);
+        unregistered.then(|| "a majority of the voters: 000".to_owned())
+    }
+
     fn overview(&self) -> ClusterOverview {
         let catalog = self.catalog();
         ClusterOverview {

@@ -37,7 +37,8 @@ impl Direct {
     }
 }
 
-/// Whether parts can be written directly at `position`.
+/// Whether parts can be written directly at `position`: groups of the journal always, what goes to a
+/// segment by chance.
 pub(super) fn fits(parts: &[&[u8]], position: u64) -> bool {
     let bytes: usize = parts.iter().map(|part| part.len()).sum();
     bytes.is_multiple_of(ALIGN) && position.is_multiple_of(ALIGN as u64)
