@@ -20,6 +20,7 @@ use crate::error::{Rejection, RejectionCode};
 use crate::handshake::{self, HandshakeError, Local, Met};
 use crate::peers::Shared;
 use crate::sources::Source;
+use crate::sparing::Sparing;
 use crate::transport::{self, Transport};
 use crate::{Lane, Services};
 
@@ -33,6 +34,9 @@ pub(crate) struct Door {
     closing: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
     strangers: Strangers,
+    /// Anybody who reaches the port can cause these.
+    turned_away: Sparing,
+    too_many: Sparing,
     /// For the bytes of requests, by lane, so that records never hold up the consensus.
     control_budget: Arc<Semaphore>,
     data_budget: Arc<Semaphore>,
@@ -50,6 +54,8 @@ impl Door {
             closing,
             connections: Arc::new(Semaphore::new(limits::PEER_CONNECTIONS_MAX)),
             strangers: Strangers::default(),
+            turned_away: Sparing::default(),
+            too_many: Sparing::default(),
             control_budget: Arc::new(Semaphore::new(limits::PEER_REQUEST_BYTES_MAX)),
             data_budget: Arc::new(Semaphore::new(limits::PEER_REQUEST_BYTES_MAX)),
         })
@@ -60,6 +66,14 @@ impl Door {
             Lane::Control => &self.control_budget,
             Lane::Data => &self.data_budget,
         })
+    }
+
+    /// With how many `others` nobody was told of.
+    fn tell_turned_away(&self, address: SocketAddr, why: &dyn std::fmt::Display) {
+        match self.turned_away.line() {
+            Some(others) => tracing::info!(%address, %why, others, "a connection was turned away"),
+            None => tracing::debug!(%address, %why, "a connection was turned away"),
+        }
     }
 }
 
@@ -107,7 +121,12 @@ impl Place {
     /// None when there are too many; they are closed unheard.
     fn take(door: &Door, address: SocketAddr) -> Option<Self> {
         let Ok(connection) = Arc::clone(&door.connections).try_acquire_owned() else {
-            tracing::warn!("too many connections of other nodes; one was closed");
+            if let Some(others) = door.too_many.line() {
+                tracing::warn!(
+                    others,
+                    "too many connections of other nodes; one was closed"
+                );
+            }
             return None;
         };
         let source = Source::of(address.ip());
@@ -131,14 +150,8 @@ async fn welcome(stream: TcpStream, address: SocketAddr, door: Arc<Door>, mut pl
     };
     let (met, transport) = match met {
         Ok(Ok(met)) => met,
-        Ok(Err(error)) => {
-            tracing::info!(%address, %error, "a connection was turned away");
-            return;
-        }
-        Err(_) => {
-            tracing::info!(%address, "a connection was closed: no handshake in time");
-            return;
-        }
+        Ok(Err(error)) => return door.tell_turned_away(address, &error),
+        Err(_) => return door.tell_turned_away(address, &"no handshake in time"),
     };
     drop(place.stranger);
     if met.they.id.is_some() {

@@ -29,6 +29,7 @@ mod security;
 mod service;
 mod sockets;
 mod sources;
+mod sparing;
 mod transport;
 
 pub use error::{CallError, Delivery, Rejection, RejectionCode, Side, StartError};

@@ -1,5 +1,6 @@
 //! How a node comes to its cluster: it founds one, is let into one, or goes on in the one it was in.
 
+mod twin;
 mod wanted;
 
 use std::collections::BTreeSet;
@@ -7,22 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::broker::seams::{Clock as _, SystemClock};
-use catalog::{Outcome as Taken, Refusal};
+use catalog::{Node, Outcome as Taken, Refusal};
 use control::{Control, ControlError, Introduction};
 use model::ClusterId;
-use peer::Peers;
+use peer::{Peers, Target};
 
+use self::twin::Twin;
 use self::wanted::check_wanted;
 use super::banner::Entry;
 use super::finding::{
     Answer, Candidate, Found, PeerAddress, Question, Rules, Search, Seeker, Seeking, Sources, Stage,
 };
-use super::wiring::{self, AddressBook, Late, Links, Standing, Unanswered, Way};
+use super::wiring::{self, AddressBook, Heard, Late, Links, Standing, Unanswered, Way};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 
 /// A member that starts again tells others where it is this often, until the cluster has registered it.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for who it was that has just answered.
+const WHO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What entering needs.
 #[derive(Debug)]
@@ -76,12 +80,11 @@ impl Entering {
     }
 
     async fn resume(&self) -> Outcome<Entry> {
+        let mut told = String::new();
         if self.control.view().nodes().count() <= 1 {
-            // It would agree with itself at once, whoever its peers are.
-            self.ask_around(BTreeSet::new()).await?;
+            self.find_itself_alone(&mut told).await?;
         }
         let mut telling = std::pin::pin!(self.announce());
-        let mut told = String::new();
         loop {
             let registered = tokio::select! {
                 registered = self.control.register(&self.introduction) => registered,
@@ -93,6 +96,17 @@ impl Entering {
                 Err(error) => return Err(failed(&error)),
             }
         }
+    }
+
+    /// One that votes alone agrees with itself at once, whoever its peers are: so they are asked before.
+    async fn find_itself_alone(&self, told: &mut String) -> Outcome {
+        let mut known = self.ask_around(BTreeSet::new()).await?;
+        while self.standing.has_twin() {
+            self.tell("both would agree with themselves", told);
+            tokio::time::sleep(ANNOUNCE_EVERY).await;
+            known = self.ask_around(known).await?;
+        }
+        Ok(())
     }
 
     async fn search(&self) -> Outcome<Entry> {
@@ -197,18 +211,20 @@ impl Entering {
     /// Asks everybody once; where else there may be nodes, as they say.
     async fn ask_around(&self, told: BTreeSet<PeerAddress>) -> Outcome<BTreeSet<PeerAddress>> {
         let question = self.question();
-        let mut addresses = self.everywhere().await;
-        addresses.extend(told);
+        let told_of = self.told_of().await;
+        let mut addresses = self.book.everywhere(&self.control.view());
+        addresses.extend(told_of.iter().cloned().chain(told));
         addresses.remove(&self.address);
         let asks = addresses.into_iter().map(|address| {
             let answer = wiring::ask(&self.peers, &address, &question);
             async move { (answer.await, address) }
         });
         let answers = futures_util::future::join_all(asks).await;
-        let told = || answers.iter().map(|(answer, _)| answer);
         if let Some(member) = self.control.identity().member {
-            check_wanted(member.cluster, told())?;
-            self.stand(member.cluster, told());
+            let each = answers.iter();
+            let each = each.map(|(answer, address)| (answer, told_of.contains(address)));
+            check_wanted(member.cluster, each)?;
+            self.stand(member.cluster, &answers).await?;
         }
         let heard = answers.into_iter();
         Ok(heard
@@ -216,34 +232,60 @@ impl Entering {
             .collect())
     }
 
-    /// Nobody has refused this node. So clients may read what it holds, if it was a member by its own
-    /// catalog, and no process answers that has the same data directory.
-    fn stand<'a>(
+    /// Notes who is there; nobody has refused this node. So clients may read what it holds, if it was a
+    /// member by its own catalog, and no process answers that has the same data directory.
+    ///
+    /// # Errors
+    /// When such a process is the registered one.
+    async fn stand(
         &self,
         mine: ClusterId,
-        answers: impl Iterator<Item = &'a Result<Answer, Unanswered>>,
-    ) {
+        answers: &[(Result<Answer, Unanswered>, PeerAddress)],
+    ) -> Outcome {
         let (identity, catalog) = (self.control.identity(), self.control.view());
         let known = identity.node().and_then(|id| catalog.node(id));
-        let was_member = known.is_some_and(|known| known.storage == identity.storage);
-        let members = answers
-            .flatten()
-            .filter(|it| it.stage == Stage::Member(mine));
-        let members: Vec<Candidate> = members.map(|answer| answer.who).collect();
-        let has_twin = members.iter().any(|who| who.storage == identity.storage);
-        if identity.confirmed.is_some() && was_member && !has_twin {
-            let heard = members.iter().filter_map(|who| who.wanted).collect();
-            self.standing.set_heard(heard);
+        let known = known.filter(|known| known.storage == identity.storage);
+        let mut heard = Heard::default();
+        for (answer, address) in answers {
+            let Some(Answer { who, .. }) = member_of(mine, answer) else {
+                continue;
+            };
+            heard.members.extend(who.wanted);
+            if who.storage != identity.storage {
+                continue;
+            }
+            match self.twin_at(address, known.map(Arc::as_ref)).await {
+                Twin::Myself => {}
+                Twin::Waiting => heard.twin = Some(address.clone()),
+                Twin::Registered(id) => {
+                    let there = address.to_string();
+                    return Err(refused(&Refusal::AlreadyRunning(id, there)));
+                }
+            }
+        }
+        let may_be_read = identity.confirmed.is_some() && known.is_some() && heard.twin.is_none();
+        self.standing.set_heard(heard);
+        if may_be_read {
+            self.standing.set_member();
+        }
+        Ok(())
+    }
+
+    /// Who has the same data directory there.
+    async fn twin_at(&self, address: &PeerAddress, known: Option<&Node>) -> Twin {
+        let there = Target::anybody(address.to_string());
+        match self.peers.who(&there, WHO_TIMEOUT).await {
+            Ok(claim) => Twin::of(&claim, self.control.boot(), known),
+            // It has just answered; until it says more it may be anybody.
+            Err(_) => Twin::Waiting,
         }
     }
 
-    /// Every address at which there may be a node.
-    async fn everywhere(&self) -> BTreeSet<PeerAddress> {
+    /// The peers that a person or the discovery service names.
+    async fn told_of(&self) -> BTreeSet<PeerAddress> {
         let entries = self.sources.look().await;
         let listed = entries.into_iter().filter_map(|entry| entry.addresses.ok());
-        let mut addresses = self.book.everywhere(&self.control.view());
-        addresses.extend(listed.flatten());
-        addresses
+        listed.flatten().collect()
     }
 
     /// Where else there may be nodes, as one of the same cluster says.
@@ -260,6 +302,12 @@ impl Entering {
         }
         known
     }
+}
+
+/// The answer of a member of this cluster.
+fn member_of(mine: ClusterId, answer: &Result<Answer, Unanswered>) -> Option<&Answer> {
+    let answer = answer.as_ref().ok();
+    answer.filter(|answer| answer.stage == Stage::Member(mine))
 }
 
 /// Whose turn it is when a step fails.

@@ -24,5 +24,5 @@ pub(super) use links::Links;
 pub(super) use liveness::GossipLiveness;
 pub(super) use reception::Reception;
 pub(super) use senses::Senses;
-pub(super) use standing::Standing;
+pub(super) use standing::{Heard, Standing};
 pub(super) use way::{Unanswered, Way, ask};

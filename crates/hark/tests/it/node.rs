@@ -95,8 +95,10 @@ fn a_signal_ends_a_start_that_is_not_done() {
         .stderr(std::process::Stdio::null());
     let mut child = Bound(command.spawn().unwrap());
     eventually("it starts", PATIENCE, || {
-        std::net::TcpStream::connect(&address).is_ok()
+        data.path().join("control.db").exists()
     });
+    let early = std::net::TcpStream::connect(&address);
+    assert!(early.is_err(), "a client is not left waiting");
     let mut kill = std::process::Command::new("kill");
     let told = kill
         .args(["-s", "TERM", &child.0.id().to_string()])

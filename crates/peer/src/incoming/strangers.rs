@@ -14,9 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::sources::{Acquaintances, Source};
-
-/// So few are no crowd any more.
-const CALM: usize = PEER_HANDSHAKES_PER_ADDRESS_MAX / 2;
+use crate::sparing::Sparing;
 
 /// All of them. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +37,8 @@ struct Crowd {
     by_source: BTreeMap<Source, Waiting>,
     count: usize,
     arrivals: u64,
-    /// Until it is calm again, so that a crowd is told of once.
-    is_crowded: bool,
+    /// Whoever makes one crowd makes the next.
+    crowded: Sparing,
 }
 
 impl Strangers {
@@ -104,7 +102,6 @@ impl Crowd {
         if here.is_empty() {
             self.by_source.remove(&source);
         }
-        self.is_crowded &= self.count > CALM;
     }
 
     /// Where the most come from; of equal ones, where somebody has waited longest.
@@ -119,9 +116,10 @@ impl Crowd {
 
     /// The one who has waited longest there goes.
     fn dismiss(&mut self, source: Source) {
-        if !std::mem::replace(&mut self.is_crowded, true) {
+        if let Some(others) = self.crowded.line() {
             tracing::warn!(
                 ?source,
+                others,
                 "too many connections of which nobody knows whose they are; the oldest are closed"
             );
         }

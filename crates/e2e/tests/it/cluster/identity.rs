@@ -71,6 +71,24 @@ async fn a_wiped_node_comes_back_and_a_removed_one_does_not() {
     assert!(again.contains("choose another id"), "{again}");
 }
 
+/// A node that votes alone needs nobody to register it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_beside_a_node_that_stands_alone_is_refused() {
+    let mut cluster = Cluster::new(1).unwrap();
+    let original = cluster.node(0);
+    original.start().unwrap();
+    original.ready().await.unwrap();
+    make_topic(original, "t", 1).await;
+    let (copy, original) = (cluster.path("copy"), cluster.node(0).data().to_owned());
+    copy_directory(&original, &copy);
+    let second = refused_at(&copy, &[]).await;
+    assert!(second.contains("node 0 is running already"), "{second}");
+    assert!(
+        second.contains(&cluster.node(0).peer().to_string()),
+        "{second}"
+    );
+}
+
 /// The second process finds the directory locked; on other ports it does not get further.
 async fn the_same_directory_twice(cluster: &mut Cluster) {
     let data = cluster.node(1).data().to_owned();

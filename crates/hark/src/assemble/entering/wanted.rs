@@ -8,13 +8,15 @@ use crate::assemble::wiring::Unanswered;
 use crate::exit::{Exit, Failure, Outcome};
 
 /// A member that talks to nobody learns from a refusal alone that it must not go on: its cluster knows a
-/// newer copy of its directory, or has given it up, or those who answer are all of another cluster.
+/// newer copy of its directory, or has given it up, or the peers that it was told of are all of another
+/// cluster. With each answer comes whether it is of such a peer: where a member of its own cluster was,
+/// this node itself perhaps, anybody may be by now.
 pub(super) fn check_wanted<'a>(
     mine: ClusterId,
-    answers: impl Iterator<Item = &'a Result<Answer, Unanswered>>,
+    answers: impl Iterator<Item = (&'a Result<Answer, Unanswered>, bool)>,
 ) -> Outcome {
     let (mut strangers, mut own) = (false, false);
-    for answer in answers {
+    for (answer, is_told_of) in answers {
         let rejection = match answer {
             Ok(answer) => {
                 own |= answer.stage == Stage::Member(mine);
@@ -28,8 +30,10 @@ pub(super) fn check_wanted<'a>(
                 reason,
                 by: Side::Them,
             }) => return Err(Failure::new(Exit::Refused, reason.as_str())),
-            Some(rejection) => strangers |= rejection.code == RejectionCode::OtherCluster,
-            None => {}
+            Some(rejection) if is_told_of => {
+                strangers |= rejection.code == RejectionCode::OtherCluster;
+            }
+            _ => {}
         }
     }
     if strangers && !own {
@@ -93,7 +97,8 @@ mod tests {
             ),
         ];
         for (answers, expected) in cases {
-            let checked = check_wanted(ClusterId::from_bytes([7; 16]), answers.iter());
+            let told_of = answers.iter().map(|answer| (answer, true));
+            let checked = check_wanted(ClusterId::from_bytes([7; 16]), told_of);
             match expected {
                 None => assert_eq!(checked, Ok(()), "{answers:?}"),
                 Some(words) => {
@@ -103,5 +108,15 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn another_cluster_where_a_member_once_was_says_nothing() {
+        let mine = ClusterId::from_bytes([7; 16]);
+        let check = |code| {
+            let answer = rejected(code, Side::Them);
+            check_wanted(mine, [(&answer, false)].into_iter())
+        };
+        assert_eq!(check(RejectionCode::OtherCluster), Ok(()));
+        assert!(check(RejectionCode::Removed).is_err());
     }
 }

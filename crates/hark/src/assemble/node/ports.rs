@@ -1,10 +1,10 @@
 //! Where a node listens, and where it says that it is.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 
 use catalog::Addresses;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 use crate::assemble::finding::PeerAddress;
 use crate::assemble::{ClusterPlan, NodePlan};
@@ -13,8 +13,9 @@ use crate::exit::{Exit, Failure, Outcome};
 /// Open sockets, and the addresses to tell others.
 #[derive(Debug)]
 pub(super) struct Ports {
-    /// For clients.
-    pub http: TcpListener,
+    /// For clients. Taken, and not listened on yet: whoever connects before the door is open is turned away
+    /// by the system, and tries another node, instead of waiting.
+    pub http: TcpSocket,
     /// For calls of other nodes.
     pub peer: TcpListener,
     /// For gossip.
@@ -41,8 +42,7 @@ impl Ports {
     /// # Errors
     /// When an address is in use, or is none of this machine's.
     pub(super) async fn bind(plan: &NodePlan) -> Outcome<Self> {
-        let http = TcpListener::bind(plan.http).await;
-        let http = http.map_err(|error| taken("http", plan.http, &error))?;
+        let http = take(plan.http).map_err(|error| taken("http", plan.http, &error))?;
         let (peer, gossip) = bind_peer(&plan.cluster).await?;
         let own = Own::find(plan, http.local_addr()?, peer.local_addr()?).await?;
         Ok(Self {
@@ -52,6 +52,30 @@ impl Ports {
             own,
         })
     }
+}
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Listens on the address that was taken for clients.
+///
+/// # Errors
+/// When another process that had taken it too, and waited too, was first.
+pub(super) fn listen(http: TcpSocket, address: SocketAddr) -> Outcome<TcpListener> {
+    let listener = http.listen(BACKLOG);
+    listener.map_err(|error| taken("http", address, &error))
+}
+
+/// An address of this machine that nobody listens on.
+fn take(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Or a node could not come back while connections of its last run are closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn bind_peer(plan: &ClusterPlan) -> Outcome<(TcpListener, UdpSocket)> {
@@ -65,7 +89,7 @@ async fn bind_peer(plan: &ClusterPlan) -> Outcome<(TcpListener, UdpSocket)> {
     }
 }
 
-fn taken(option: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
+fn taken(option: &str, address: SocketAddr, error: &io::Error) -> Failure {
     match error.kind() {
         ErrorKind::AddrInUse => Failure::new(
             Exit::Refused,
@@ -124,6 +148,21 @@ fn http_for_others(http: SocketAddr, host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_not_listened_on_yet() {
+        let socket = take("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let early = tokio::net::TcpStream::connect(address).await;
+        assert_eq!(early.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let waits_too = take(address).unwrap();
+        let listener = listen(socket, address).unwrap();
+        tokio::net::TcpStream::connect(address).await.unwrap();
+        let late = listen(waits_too, address).unwrap_err();
+        assert_eq!(late.exit, Exit::Refused);
+        assert_eq!(take(address).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(listener);
+    }
 
     #[test]
     fn clients_are_told_where_the_door_is() {

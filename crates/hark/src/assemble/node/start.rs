@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::Node;
 use super::arrival::{Arrival, Company};
 use super::guard::Guard;
-use super::ports::{Own, Ports};
+use super::ports::{self, Own, Ports};
 use crate::assemble::banner::{Banner, Entry, local_url};
 use crate::assemble::entering::Entering;
 use crate::assemble::finding::Sources;
@@ -78,18 +78,19 @@ pub(crate) async fn start(plan: NodePlan) -> Outcome<Node> {
     let store = store.while_doing("open the store")??;
     let broker = open_broker(&plan, store, cluster, wires.senses.0).await?;
     wires.broker.set(broker.clone());
+    let listener = ports::listen(ports.http, ports.own.http)?;
     tracing::info!(address = %ports.own.http, data = %plan.data.display(), "started");
     Ok(Node {
         hosts: plan.hosts.clone(),
         banner: banner(plan, &ports.own, &control),
-        on_broker_map: listener(&control, &wires.book),
+        on_broker_map: map_listener(&control, &wires.book),
         guard: Guard::new(control.clone(), wires.gossip.clone(), wires.links.clone()),
         chores: wires.chores(&control, discovery, id),
         arrival,
         control,
         peers,
         broker,
-        listener: ports.http,
+        listener,
     })
 }
 
@@ -237,7 +238,7 @@ fn discovery_client(plan: &NodePlan, own: &Own) -> Outcome<Option<discovery::Cli
 }
 
 /// A map that is pushed says where nodes may be.
-fn listener(control: &Control, book: &Arc<AddressBook>) -> BrokerMapListener {
+fn map_listener(control: &Control, book: &Arc<AddressBook>) -> BrokerMapListener {
     let (catalogs, book) = (control.watch(), Arc::clone(book));
     BrokerMapListener::new(move |map| {
         let catalog = catalogs.borrow();

@@ -8,6 +8,7 @@ use model::NodeId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::assemble::finding::PeerAddress;
 use crate::text::CORNER_DIGITS_MIN;
 
 /// How far this process has come with its cluster. Clones are the same.
@@ -17,8 +18,17 @@ pub(in crate::assemble) struct Standing(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     stage: watch::Sender<Stage>,
-    /// The members that answered when all were last asked.
-    heard: Mutex<BTreeSet<NodeId>>,
+    heard: Mutex<Heard>,
+}
+
+/// Who answered when all were last asked.
+#[derive(Debug, Default)]
+pub(in crate::assemble) struct Heard {
+    /// The members.
+    pub members: BTreeSet<NodeId>,
+    /// Where another process answered that has the same data directory, and is not registered either, as
+    /// far as is known.
+    pub twin: Option<PeerAddress>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +49,18 @@ impl Standing {
         }))
     }
 
-    /// Everybody was asked; these members answered, and none refused this node.
-    pub(in crate::assemble) fn set_heard(&self, members: BTreeSet<NodeId>) {
-        *self.0.heard.lock() = members;
+    /// Everybody was asked, and these answered.
+    pub(in crate::assemble) fn set_heard(&self, heard: Heard) {
+        *self.0.heard.lock() = heard;
+    }
+
+    /// Whether another process that answered has the same data directory.
+    pub(in crate::assemble) fn has_twin(&self) -> bool {
+        self.0.heard.lock().twin.is_some()
+    }
+
+    /// This node was a member, and nobody who answered knows better.
+    pub(in crate::assemble) fn set_member(&self) {
         self.reach(Stage::Member);
     }
 
@@ -67,7 +86,12 @@ impl Standing {
             return None;
         }
         let heard = self.0.heard.lock();
-        let is_heard = |node: NodeId| node == me || heard.contains(&node);
+        if let Some(twin) = &heard.twin {
+            return Some(format!(
+                "the process at {twin} to end, which has the same data directory or a copy of it"
+            ));
+        }
+        let is_heard = |node: NodeId| node == me || heard.members.contains(&node);
         let voters: BTreeSet<NodeId> = voters.iter().map(|voter| voter.node()).collect();
         let (alive, silent): (Vec<NodeId>, Vec<NodeId>) =
             voters.into_iter().partition(|node| is_heard(*node));
@@ -92,6 +116,13 @@ impl Standing {
 mod tests {
     use super::*;
 
+    fn heard(members: &[u16]) -> Heard {
+        Heard {
+            members: members.iter().copied().map(NodeId).collect(),
+            twin: None,
+        }
+    }
+
     #[tokio::test]
     async fn it_says_whom_it_waits_for() {
         let voters: BTreeSet<RaftId> = [1, 3, 5].map(|id| RaftId::new(NodeId(id), 0)).into();
@@ -99,17 +130,24 @@ mod tests {
         let waits = || standing.waits_for(NodeId(1), &voters);
         let alone = Some("a majority of the voters: 011, 101");
         assert_eq!(waits().as_deref(), alone);
-        standing.set_heard(BTreeSet::from([NodeId(9)]));
+        standing.set_heard(heard(&[9]));
+        standing.set_member();
         standing.may_be_read().await;
         assert_eq!(waits().as_deref(), alone);
-        standing.set_heard(BTreeSet::from([NodeId(5)]));
+        standing.set_heard(heard(&[5]));
         assert_eq!(
             waits().as_deref(),
             Some("its cluster to register this start")
         );
+        standing.set_heard(Heard {
+            twin: "10.0.0.1:7946".parse().ok(),
+            ..heard(&[3, 5])
+        });
+        let names_it = waits().is_some_and(|what| what.contains("the process at 10.0.0.1:7946"));
+        assert!(standing.has_twin() && names_it);
         standing.set_registered();
         assert_eq!(waits(), None);
-        standing.set_heard(BTreeSet::new());
+        standing.set_heard(heard(&[]));
         assert_eq!(waits(), None, "there is no way back");
     }
 }
