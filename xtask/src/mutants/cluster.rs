@@ -77,8 +77,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: STEWARD,
         find: "ChangeMembers::AddNodes(nodes.collect())",
         replace: "ChangeMembers::AddVoters(nodes.collect())",
-        caught_by: &["B3"],
-        why: "a voter that has nothing yet, and one too many",
+        caught_by: &["B3", "V1"],
+        why: "a voter that has nothing yet, and one too many: of two that vote, nobody can do without it",
     },
     Mutant {
         name: "handed-over-to-whoever-is-highest",
