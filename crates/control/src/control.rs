@@ -64,7 +64,7 @@ pub(crate) struct Inner {
     fingerprint: Mutex<(u64, u64)>,
     snapshot_after: Option<u64>,
     pub(crate) writer: Writer,
-    log: LogStore,
+    pub(crate) log: LogStore,
     /// Until the engine takes it.
     machine: Mutex<Option<Machine>>,
     /// One step of a node's life at a time.

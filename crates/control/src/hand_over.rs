@@ -11,26 +11,27 @@ use openraft::async_runtime::WatchReceiver;
 use crate::Control;
 use crate::control::Running;
 use crate::decide::LAG_MAX;
-use crate::status::Metrics;
+use crate::status::{Metrics, answering};
 
 /// Between two looks at whether another one leads.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Control {
-    /// When this node is the controller, hands that over to the voter that has the most of the log, and
-    /// returns once this node leads no more, or after `patience`. One that votes alone gives its vote to
-    /// the follower that has the most, so that the others go on without it. Without another that is alive
-    /// nothing happens.
+    /// When this node is the controller, hands that over to the voter that has the most of the log of those
+    /// that answer, and returns once this node leads no more, or after `patience`. One that votes alone
+    /// gives its vote to such a follower, so that the others go on without it. Without another that is
+    /// alive nothing happens.
     pub async fn hand_over(&self, patience: Duration) {
         let Some(running) = self.inner.engine.get() else {
             return;
         };
         let metrics = || running.raft.metrics().borrow_watched().clone();
-        let Some(heir) = self.heir(&metrics()) else {
+        let begin = metrics();
+        let Some(heir) = self.heir(&begin) else {
             return;
         };
         let handed_over = async {
-            hand_to(running, heir, votes_alone(&metrics())).await?;
+            hand_to(running, heir, votes_alone(&begin)).await?;
             while metrics().state.is_leader() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -45,28 +46,33 @@ impl Control {
         }
     }
 
-    /// The best of those that could lead instead; nobody when this node does not.
+    /// The best of those that could lead instead; nobody when this node does not. Who answers goes before
+    /// who has more, for membership sees some that cannot be told anything, and overlooks some that can.
     fn heir(&self, metrics: &Metrics) -> Option<RaftId> {
         if !metrics.state.is_leader() {
             return None;
         }
-        let alive = self.inner.seams.liveness.members();
-        let lives = |voter: RaftId| {
-            let seen = alive.iter().find(|(node, _)| *node == voter.node());
-            seen.is_some_and(|(_, liveliness)| liveliness.alive)
+        let answering = answering(metrics, self.inner.timings.election_max);
+        let members = self.inner.seams.liveness.members();
+        let is_seen = |id: RaftId| {
+            let mut members = members.iter();
+            members.any(|(node, is)| *node == id.node() && is.alive)
         };
         let voters = metrics.membership_config.membership();
         let takes_vote = votes_alone(metrics).then(|| self.may_vote(metrics.last_log_index));
-        let matched = metrics.replication.iter().flatten();
-        let matched = matched.map(|(id, position)| (position.as_ref().map(|it| it.index), *id));
-        matched
-            .filter(|(has, id)| match &takes_vote {
-                Some(takes_vote) => takes_vote(RaftId(*id), *has),
-                None => voters.voter_ids().any(|voter| voter == *id),
-            })
-            .filter(|(_, id)| *id != metrics.id && lives(RaftId(*id)))
-            .max()
-            .map(|(_, id)| RaftId(id))
+        let others = metrics.replication.iter().flatten();
+        let others = others.filter(|(id, _)| **id != metrics.id);
+        let rated = others.map(|(id, position)| {
+            let id = RaftId(*id);
+            let has = position.as_ref().map(|it| it.index);
+            (answering.contains(&id), has, id)
+        });
+        let heirs = rated.filter(|(answers, has, id)| match &takes_vote {
+            // While the vote moves both are needed, and it does not come back from one that hears nothing.
+            Some(takes_vote) => *answers && takes_vote(*id, *has),
+            None => voters.voter_ids().any(|it| it == id.0) && (*answers || is_seen(*id)),
+        });
+        heirs.max().map(|(_, _, id)| id)
     }
 
     /// Tells of a follower whether it may have the only vote: it must be in full use, and lack little, for

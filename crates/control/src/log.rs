@@ -32,8 +32,8 @@ pub(crate) struct LogStore {
 struct Held {
     vote: Option<Vote>,
     committed: Option<Position>,
-    /// `committed` has changed since it was last handed to the writer. It goes with the next write: a
-    /// crash that loses it costs only a look at the leader's.
+    /// `committed` has changed since it was last handed to the writer. It goes with the next write, or a
+    /// moment later: a crash that loses it costs a look at the leader's, if there is one.
     committed_waits: bool,
     purged: Option<Position>,
     entries: BTreeMap<u64, Entry>,
@@ -63,6 +63,15 @@ impl LogStore {
             return Ok(());
         }
         self.writer.write(changes).await
+    }
+
+    /// Writes down what was left for later, if there is anything, and does not wait for it.
+    pub(crate) fn flush_soon(&self) {
+        // Submitted under the lock, so that no newer position passes it on the way.
+        let mut held = self.held.lock();
+        if let Some(change) = held.committed_change() {
+            self.writer.submit(vec![change], Box::new(|_| {}));
+        }
     }
 
     /// Writes these changes, and what was left for later, and waits for the disk.

@@ -5,7 +5,7 @@ use model::NodeId;
 use openraft::async_runtime::WatchReceiver;
 
 use crate::control::{Inner, Running};
-use crate::status::heard;
+use crate::status::answering;
 
 impl Inner {
     /// Why a command must not be proposed by this controller, whatever the catalog would say to it.
@@ -30,13 +30,12 @@ impl Inner {
             return false;
         };
         let metrics = running.raft.metrics().borrow_watched().clone();
-        let heard = heard(&metrics);
+        let answering = answering(&metrics, self.timings.election_max);
         let members = self.seams.liveness.members();
         let lives = |voter: RaftId| {
-            let answers = heard.get(&voter);
             let seen = members.iter().find(|(id, _)| *id == voter.node());
             voter == running.me
-                || answers.is_some_and(|ago| *ago < self.timings.election_max)
+                || answering.contains(&voter)
                 || seen.is_some_and(|(_, is)| is.alive)
         };
         let voters = metrics.membership_config.membership().voter_ids();

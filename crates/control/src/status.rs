@@ -193,6 +193,13 @@ pub(crate) fn heard(metrics: &Metrics) -> BTreeMap<RaftId, Duration> {
         .collect()
 }
 
+/// Which of the others have answered the leader lately.
+pub(crate) fn answering(metrics: &Metrics, lately: Duration) -> BTreeSet<RaftId> {
+    let heard = heard(metrics).into_iter();
+    let answering = heard.filter(|(_, ago)| *ago < lately);
+    answering.map(|(node, _)| node).collect()
+}
+
 /// Whether no change of the voters is under way.
 pub(crate) fn is_settled(metrics: &Metrics) -> bool {
     !is_joint(metrics) && metrics.membership_config == metrics.committed_membership_config

@@ -45,6 +45,8 @@ pub(crate) async fn run(inner: Weak<Inner>) {
             return;
         };
         inner.forget_stale_snapshot();
+        // A node that starts again without a majority knows what it had written down.
+        inner.log.flush_soon();
         let Some(facts) = inner.facts() else {
             return;
         };

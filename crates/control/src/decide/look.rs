@@ -89,6 +89,9 @@ impl Look<'_> {
         };
         let mut fit = self.fit().map(|node| node.raft_id).collect::<Vec<_>>();
         fit.retain(|node| heirs.contains(node) && *node != me);
+        if votes_alone {
+            fit.retain(|node| !self.is_silent(*node));
+        }
         let heir = fit.into_iter().max_by_key(|node| node.node())?;
         let i_leave = self.leaves(me) || !voters.contains(&me);
         let patience = if i_leave {
@@ -173,6 +176,13 @@ impl Look<'_> {
     fn answers(&self, node: RaftId) -> bool {
         let heard = self.leading.heard.get(&node);
         heard.is_some_and(|ago| *ago < self.timings.election_max)
+    }
+
+    /// Whether a node that did answer does not any more, whatever membership says. A change that needs its
+    /// vote would hold up everything.
+    pub(super) fn is_silent(&self, node: RaftId) -> bool {
+        let heard = self.leading.heard.get(&node);
+        heard.is_some_and(|ago| *ago >= self.timings.election_max)
     }
 
     /// How many entries a node is known to lack.

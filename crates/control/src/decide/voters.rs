@@ -115,6 +115,7 @@ impl Look<'_> {
         let spares = self.fit().map(|node| node.raft_id);
         let spares =
             spares.filter(|node| self.facts.learners.contains(node) && !voters.contains(node));
+        let spares = spares.filter(|node| !self.is_silent(*node));
         spares.max_by_key(|node| (Reverse(self.in_rack_of(*node, voters)), node.node()))
     }
 

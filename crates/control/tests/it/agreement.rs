@@ -117,6 +117,34 @@ async fn after_a_loss_of_power_everywhere_all_that_was_agreed_on_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_starts_without_a_majority_knows_what_was_agreed_on_a_moment_before_it_ended() {
+    let mut world = World::of(7).await;
+    world.control(1).propose(topic(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let commits = |world: &World| {
+        let disks = world.nodes.values().map(|node| node.disk.commits());
+        disks.collect::<Vec<_>>()
+    };
+    let before = commits(&world);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(
+        commits(&world),
+        before,
+        "who has nothing new writes nothing"
+    );
+    for id in 1..=7 {
+        world.kill(id);
+    }
+    for id in 1..=7 {
+        let disk = world.nodes[&id].disk.open();
+        let alone = world.open_member(id, disk).await;
+        let view = alone.view();
+        assert!(view.topics().any(|topic| topic.name.as_str() == "t1"));
+        world.kill(id);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_was_away_for_long_catches_up_by_a_snapshot() {
     let mut world = World::new();
     world.snapshot_after = Some(50);

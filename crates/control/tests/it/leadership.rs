@@ -200,3 +200,27 @@ async fn a_leader_that_is_cut_off_is_replaced_and_follows_when_it_is_back() {
     world.until_equal().await;
     assert_eq!(world.control(old).view().topics().count(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_leaves_hands_over_to_who_answers_and_has_the_most() {
+    for with_commands in [false, true] {
+        let world = World::of(3).await;
+        assert_eq!(world.leader(), Some(1));
+        // Membership sees the one that cannot be reached, and not the one that can.
+        for (from, to) in [(1, 3), (3, 1)] {
+            world.cut(from, to, true);
+        }
+        world.note(2, !with_commands);
+        for n in 0..if with_commands { 18 } else { 0 } {
+            world.control(1).propose(topic(n)).await.unwrap();
+        }
+        seconds(2).await;
+        let begin = tokio::time::Instant::now();
+        world.control(1).hand_over(Duration::from_secs(5)).await;
+        world
+            .until("2 leads", 1, || world.leader() == Some(2))
+            .await;
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}

@@ -111,6 +111,27 @@ async fn the_only_voter_gives_its_vote_away_when_it_stops_in_good_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_only_voter_keeps_its_vote_while_the_other_does_not_answer() {
+    let mut world = World::of(2).await;
+    // Membership sees it all the time.
+    for (from, to) in [(1, 2), (2, 1)] {
+        world.cut(from, to, true);
+    }
+    for n in 0..100 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.control(1).status().voters, only(1), "after {n} s");
+    }
+    world.control(1).propose(topic(1)).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    world.control(1).hand_over(Duration::from_secs(5)).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    // It can be started again without the other one.
+    world.kill(1);
+    world.start(1).await.unwrap();
+    world.control(1).propose(topic(2)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vote_that_was_half_given_away_is_given_when_both_are_there() {
     for moment in 0..12 {
         let mut world = World::of(2).await;

@@ -22,6 +22,8 @@ mod world;
 use std::future::Future;
 use std::time::Duration;
 
+use model::Instant;
+
 pub use faults::{Fault, Faults};
 pub use scripts::{SCRIPTS, Script};
 
@@ -105,7 +107,7 @@ fn simulate(
         if lived.is_err() {
             state.note_statuses();
         }
-        let at = state.now().since(model::Instant::ZERO);
+        let at = state.now().since(Instant::ZERO);
         let report = state.summary();
         let trace = std::mem::take(&mut state.trace);
         (
@@ -163,7 +165,7 @@ impl world::State {
             agreed: self.watch.agreed.len() as u64,
             acknowledged: self.history.acknowledged(),
             leaders: self.watch.terms() as u64,
-            transfers: self.watch.transfers() as u64,
+            transfers: self.watch.transfers_since(Instant::ZERO) as u64,
             ..self.report.clone()
         }
     }

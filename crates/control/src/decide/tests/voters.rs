@@ -33,6 +33,11 @@ fn who_follows_and_who_votes() {
     let mut drained = Scene::new(3, 1, 1);
     drained.node(2).state = NodeState::Draining;
     check(drained, expect!["-"]);
+    // Nor with one that answered and does not any more, though membership sees it.
+    let mut silent = Scene::new(3, 1, 1);
+    let heard = Duration::from_secs(2);
+    silent.leading().heard.insert(RaftId(2), heard);
+    check(silent, expect!["-"]);
     // Nor while a voter is not fit: there are not five to vote.
     let mut lags = Scene::new(5, 3, 3);
     lags.leading().last = 1_000;
@@ -87,13 +92,18 @@ fn the_only_vote_goes_to_the_higher_of_two() {
     // The change is agreed on: leadership follows the vote, if the engine has not seen to it.
     let gave = Scene::new(2, 1, 1).with(|facts| facts.me = RaftId(2));
     check(gave, expect!["-, transfer 1"]);
-    // One that is behind gets nothing.
+    // One that is behind gets nothing, nor one that does not answer.
     let mut behind = Scene::new(2, 1, 1);
     behind.leading().matched.insert(RaftId(2), 99);
-    expect![[r#"
-        0ns: -
-    "#]]
-    .assert_eq(&behind.watch(60));
+    let mut silent = Scene::new(2, 1, 1);
+    let heard = Duration::from_secs(2);
+    silent.leading().heard.insert(RaftId(2), heard);
+    for mut scene in [behind, silent] {
+        expect![[r#"
+            0ns: -
+        "#]]
+        .assert_eq(&scene.watch(60));
+    }
 }
 
 #[test]

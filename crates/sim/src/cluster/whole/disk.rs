@@ -27,6 +27,8 @@ pub(super) struct Record {
     pub(super) log: BTreeMap<u64, (Origin, Payload)>,
     /// Up to where the log is gone, or covered by a snapshot.
     pub(super) covered: Option<u64>,
+    /// What was agreed on and is gone from the log: between two looks much can come and go.
+    gone: BTreeMap<u64, (Origin, Payload)>,
     identity: Vec<u8>,
 }
 
@@ -45,7 +47,7 @@ impl WholeDisk {
     /// The store of a process that starts now.
     pub(super) fn open(&self) -> Arc<dyn Store> {
         let inner = self.disk.open();
-        *self.record.lock() = Record::of(self.disk.saved());
+        self.read_again();
         Arc::new(Recorder {
             inner,
             record: Arc::clone(&self.record),
@@ -55,7 +57,16 @@ impl WholeDisk {
     /// The power fails.
     pub(super) fn crash(&self, keep_pending: bool) {
         self.disk.crash(keep_pending);
-        *self.record.lock() = Record::of(self.disk.saved());
+        self.read_again();
+    }
+
+    fn read_again(&self) {
+        let mut record = self.record.lock();
+        let gone = std::mem::take(&mut record.gone);
+        *record = Record {
+            gone,
+            ..Record::of(self.disk.saved())
+        };
     }
 
     /// Another disk with the same on it.
@@ -107,8 +118,23 @@ impl Record {
             Change::TruncateFrom(index) => {
                 self.log.split_off(index);
             }
-            Change::PurgeTo(index) => self.log = self.log.split_off(&(index + 1)),
+            Change::PurgeTo(index) => self.purge(*index),
         }
+    }
+
+    /// Where the log does not reach so far, a snapshot of somebody else takes its place, and what was in the
+    /// log need not have been agreed on.
+    fn purge(&mut self, index: u64) {
+        let rest = self.log.split_off(&(index + 1));
+        let purged = std::mem::replace(&mut self.log, rest);
+        if purged.contains_key(&index) {
+            self.gone.extend(purged);
+        }
+    }
+
+    /// What was written at this index, if it may be told: it is there, or was when it was agreed on.
+    pub(super) fn entry(&self, index: u64) -> Option<&(Origin, Payload)> {
+        self.log.get(&index).or_else(|| self.gone.get(&index))
     }
 
     /// Whether this start is written down, as tried or as confirmed.

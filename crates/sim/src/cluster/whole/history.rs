@@ -64,7 +64,7 @@ impl World {
         state.note(format_args!("process {process}: {command:?}: {answer:?}"));
         match answer {
             Ok(outcome) => state.acknowledge(control, bytes, &outcome),
-            Err(ProposeError::Refused(_)) => {}
+            Err(ProposeError::Refused(_)) => state.note_refused(&command),
             Err(ProposeError::Unavailable(_)) => {
                 state.history.unknown += 1;
                 return false;

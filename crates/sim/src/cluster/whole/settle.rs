@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use catalog::{NodeState, RaftId};
 use control::{Control, Role};
-use model::{NodeId, limits};
+use model::{Instant, NodeId, limits};
 
 use super::super::check::{B3, E6, M3, V1, V2, V3};
 use super::super::gossips::Process;
@@ -20,6 +20,8 @@ const AVAILABLE: Duration = Duration::from_secs(10);
 const CALM_BEGINS: Duration = Duration::from_secs(15);
 /// Detection, fencing and voters one by one; then twice what a transfer waits for.
 const CALM: Duration = Duration::from_secs(115);
+/// Who is told that leadership is handed over to it leads within this time, or not at all.
+const FOLLOWED: Duration = Duration::from_secs(2);
 /// Without any change at the end.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -46,14 +48,16 @@ impl World {
         self.check_available(&machines).await?;
         self.pass(CALM_BEGINS).await?;
         let (begins, _) = self.lock().leadership();
-        let handed_over = self.lock().watch.transfers();
+        let since = self.now();
         self.pass(CALM).await?;
         let before = self.lock().leadership();
         self.pass(QUIET).await?;
         let state = self.lock();
         state.check_end()?;
         let elections = state.watch.terms() - begins;
-        let transfers = state.watch.transfers() - handed_over;
+        // One that handed over just before is followed just after.
+        let since = since.since(Instant::ZERO).saturating_sub(FOLLOWED);
+        let transfers = state.watch.transfers_since(Instant::ZERO.after(since));
         ensure(elections <= transfers, V2, || {
             format!("{elections} new leaders, and leadership was handed over {transfers} times")
         })?;
@@ -109,6 +113,10 @@ impl World {
             }
             if let Err(violation) = self.look() {
                 self.lock().hold(Err(violation));
+                return false;
+            }
+            // One that was given up must end, and nobody waits for it.
+            if self.lock().machine_of(process).is_none() {
                 return false;
             }
         }

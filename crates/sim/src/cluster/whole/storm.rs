@@ -5,7 +5,7 @@ mod time;
 
 use std::time::Duration;
 
-use catalog::{Command, NodeState};
+use catalog::{Command, NodeState, RaftId};
 use control::Control;
 use model::NodeId;
 use seglog::disk::sim::Rng;
@@ -248,6 +248,23 @@ impl State {
             _ => return,
         };
         self.report.faults.note(fault);
+        self.given_up.extend(self.given_up_by(order));
+    }
+
+    /// An order was refused, and never has an effect.
+    pub(super) fn note_refused(&mut self, order: &Command) {
+        if let Some(node) = self.given_up_by(order) {
+            self.given_up.remove(&node);
+        }
+    }
+
+    /// Whose vote is lost by this order.
+    fn given_up_by(&self, order: &Command) -> Option<RaftId> {
+        let (Command::RemoveNode { id, .. } | Command::ForgetDisk { id, .. }) = order else {
+            return None;
+        };
+        let node = self.watch.ledger.catalog().node(*id);
+        node.map(|node| node.raft_id())
     }
 
     fn forget_disk(&self, id: NodeId, lose_partitions: bool) -> Command {

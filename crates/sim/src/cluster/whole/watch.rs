@@ -28,8 +28,8 @@ pub(super) struct Watch {
     pub(super) commands: BTreeSet<Vec<u8>>,
     /// Voters, as agreed on last: one set, or both halves of a change.
     pub(super) voters: Vec<BTreeSet<RaftId>>,
-    /// How often a leader took its own vote away, so that another one follows.
-    farewells: usize,
+    /// Leaders that took their own vote away, so that another one follows, and when.
+    farewells: BTreeMap<Origin, Instant>,
     /// The process behind each leader of a term.
     leaders: BTreeMap<Origin, Process>,
     seen: BTreeMap<Process, Seen>,
@@ -37,6 +37,8 @@ pub(super) struct Watch {
     pub(super) newest_revision: u64,
     /// Of each leader that handed over.
     transfers: BTreeMap<Origin, Transfer>,
+    /// What each process has been told by those who took its entries.
+    taken: BTreeMap<(Process, RaftId), Taken>,
 }
 
 /// One index of the log.
@@ -57,6 +59,17 @@ struct Transfer {
     known_to: BTreeSet<Process>,
 }
 
+/// A leader knows that another node has its entries.
+#[derive(Debug)]
+struct Taken {
+    /// As which it led.
+    leader: Origin,
+    /// Up to which index.
+    upto: Option<u64>,
+    /// When it asked what was answered last.
+    asked: Instant,
+}
+
 /// A process as it was seen last.
 #[derive(Debug, Default)]
 struct Seen {
@@ -67,6 +80,8 @@ struct Seen {
     compared: u64,
     /// Since when its disk has another entry than was agreed on.
     differs_since: Option<Instant>,
+    /// Since when it has applied more than it says that its log holds.
+    ahead_since: Option<Instant>,
 }
 
 impl Watch {
@@ -75,10 +90,10 @@ impl Watch {
         self.ledger.note_start(boot, Start { ancestors });
     }
 
-    /// A process gets time again. What its disk lacks counts from now on.
+    /// A process gets time again. What its disk and its log lack counts from now on.
     pub(super) fn note_resumed(&mut self, process: Process) {
         if let Some(seen) = self.seen.get_mut(&process) {
-            seen.differs_since = None;
+            (seen.differs_since, seen.ahead_since) = (None, None);
         }
     }
 
@@ -87,9 +102,13 @@ impl Watch {
         (self.agreed.len() as u64).checked_sub(1)
     }
 
-    /// How often leadership was handed over, in the one way or the other.
-    pub(super) fn transfers(&self) -> usize {
-        self.transfers.len() + self.farewells
+    /// How often leadership was handed over since then, in the one way or the other, or in both.
+    pub(super) fn transfers_since(&self, begin: Instant) -> usize {
+        let told = self.transfers.iter().map(|(leader, it)| (leader, it.at));
+        let gave = self.farewells.iter().map(|(leader, at)| (leader, *at));
+        let since = told.chain(gave).filter(|(_, at)| *at >= begin);
+        let leaders: BTreeSet<&Origin> = since.map(|(leader, _)| leader).collect();
+        leaders.len()
     }
 
     /// The highest term in which anybody was seen to lead.

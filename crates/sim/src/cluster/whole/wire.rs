@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use catalog::RaftId;
 use control::{BoxFuture, Control, Network, NetworkError};
-use model::BootId;
+use model::{BootId, Instant};
 use tokio::time::{sleep, timeout};
 
 use super::super::check::{M5, M6};
@@ -72,6 +72,7 @@ async fn carry(
         .machine_of(from)
         .ok_or_else(|| unreachable("ended"))?;
     let machines = world.lock().machines_of(from, to);
+    let asked = world.now();
     let mut failure = Some(unreachable("its address is not known"));
     for machine in machines {
         // A way that is cut costs the whole time, so it is taken when there is no other.
@@ -86,7 +87,13 @@ async fn carry(
         // What has arrived is worked on even if nobody waits for the answer any more.
         let arrived = tokio::spawn(arrive(world.clone(), from, machine, to, request.clone()));
         match arrived.await.map_err(|_| NetworkError::TimedOut)? {
-            Ok(answer) => return bring_back(&world, machine, here, answer).await,
+            Ok(answer) => {
+                let answer = bring_back(&world, machine, here, answer).await?;
+                world
+                    .lock()
+                    .on_brought_back((from, to), asked, &request, &answer);
+                return Ok(answer);
+            }
             Err(refusal @ NetworkError::Unreachable(_)) => failure = failure.and(Some(refusal)),
             Err(error) => return Err(error),
         }
@@ -265,6 +272,20 @@ impl State {
             self.watch.note_transfer_heard(vote, by);
         }
         self.note_message(from, by, request);
+    }
+
+    fn on_brought_back(
+        &mut self,
+        way: (Process, RaftId),
+        at: Instant,
+        request: &[u8],
+        answer: &[u8],
+    ) {
+        if let Asked::Append { vote, last } = asked(request)
+            && says_yes(answer)
+        {
+            self.watch.note_taken(way, vote, last, at);
+        }
     }
 
     fn on_answer(&mut self, route: &Route, to: RaftId, request: &[u8], answer: &[u8]) {

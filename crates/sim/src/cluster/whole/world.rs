@@ -1,11 +1,12 @@
 //! The world: machines, the processes on them, and all that is known about both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::RaftId;
 use control::testing::Pause;
 use control::{Control, Timings};
 use model::{BootId, Instant, NodeId};
@@ -51,6 +52,8 @@ pub(super) struct State {
     pub(super) whims: Whims,
     pub(super) watch: Watch,
     pub(super) history: History,
+    /// Nodes that the operator has given up, whether that has taken effect yet or not.
+    pub(super) given_up: BTreeSet<RaftId>,
     pub(super) timings: Timings,
     pub(super) snapshot_after: u64,
     /// How long a disk that is well takes to sync.
@@ -82,6 +85,7 @@ impl World {
             whims: Whims::new(rng.next()),
             watch: Watch::default(),
             history: History::default(),
+            given_up: BTreeSet::new(),
             timings: Timings::product(),
             snapshot_after: *rng.pick(&[20, 60, 200]).unwrap_or(&60),
             sync,

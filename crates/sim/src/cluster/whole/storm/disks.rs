@@ -211,6 +211,7 @@ impl State {
         let there: BTreeSet<RaftId> = machines
             .filter(is_whole)
             .filter_map(|other| self.node_on(other))
+            .filter(|node| !self.given_up.contains(node))
             .collect();
         let mut sets = self.voter_sets().into_iter();
         sets.all(|voters| voters.intersection(&there).count() * 2 > voters.len())

@@ -1,20 +1,25 @@
 //! B1: leadership is handed over seldom, and to somebody who can take it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use catalog::{NodeState, RaftId};
 use control::Control;
+use model::Instant;
 
 use super::super::super::check::B1;
 use super::super::super::gossips::Process;
-use super::super::bytes::Vote;
+use super::super::bytes::{Origin, Vote};
 use super::super::world::State;
-use super::{Transfer, Watch};
+use super::{Taken, Transfer, Watch};
 use crate::Violation;
 use crate::check::ensure;
 
 /// Entries that may come between the decision and its message.
 const LAG_MAX: u64 = 8;
+
+/// Who has answered what was asked so lately counts as one that answers, by all clocks.
+const ANSWERED: Duration = Duration::from_millis(600);
 
 impl State {
     /// A leader tells others that it hands over.
@@ -27,14 +32,14 @@ impl State {
             .processes
             .get(&from)
             .is_none_or(|process| process.stops);
-        let leaves = stops || self.leaves(RaftId(vote.1));
-        // One that got no time, and was replaced meanwhile, moves nobody any more; one that is stopped takes
-        // the best that it knows of, for it must go.
+        let leaves = stops || self.leaves(from, RaftId(vote.1));
+        // One that got no time, and was replaced meanwhile, moves nobody any more.
         let is_replaced = self.watch.leaders.keys().any(|other| *other > leader);
-        let checked = match (is_replaced || stops, leaves) {
-            (true, _) => Ok(()),
-            (false, true) => self.b1_to_who_lacks_nothing(to),
-            (false, false) => self
+        let checked = match (is_replaced, stops, leaves) {
+            (true, _, _) => Ok(()),
+            (false, true, _) => self.b1_to_the_best_of_those_that_answer(from, leader, to),
+            (false, false, true) => self.b1_to_who_lacks_nothing(to),
+            (false, false, false) => self
                 .b1_to_who_lacks_nothing(to)
                 .and_then(|()| self.b1_quiet_and_to_the_steady(from, to)),
         };
@@ -44,14 +49,19 @@ impl State {
             known_to: BTreeSet::from([from]),
         };
         self.watch.transfers.insert(leader, transfer);
-        self.report.transfers += 1;
         self.note(format_args!("{leader:?} hands over to {to:?}"));
         self.hold(checked);
     }
 
-    /// Whether a leader must not lead any more: its node is drained or gone.
-    fn leaves(&self, leader: RaftId) -> bool {
-        let node = self.watch.ledger.catalog().node(leader.node());
+    /// Whether a leader must not lead any more: its node is drained or gone, as its own catalog says, which
+    /// may be a moment ahead of what was seen of it.
+    fn leaves(&self, process: Process, leader: RaftId) -> bool {
+        let control = self
+            .processes
+            .get(&process)
+            .and_then(|it| it.control.as_ref());
+        let catalog = control.map(Control::view);
+        let node = catalog.as_ref().and_then(|it| it.node(leader.node()));
         node.is_none_or(|node| node.state == NodeState::Draining || node.raft_id() != leader)
     }
 
@@ -64,6 +74,31 @@ impl State {
         let lacks = self.watch.last().unwrap_or_default().saturating_sub(held);
         ensure(lacks <= LAG_MAX, B1, || {
             format!("handed over to {to:?}, who lacks {lacks} entries")
+        })
+    }
+
+    /// One that is stopped must go, whoever is there: it takes the best of those that answer it.
+    fn b1_to_the_best_of_those_that_answer(
+        &self,
+        from: Process,
+        leader: Origin,
+        to: RaftId,
+    ) -> Result<(), Violation> {
+        let control = self.processes.get(&from).and_then(|it| it.control.as_ref());
+        let (Some(control), Some((_, heir))) = (control, self.process_of(to)) else {
+            return Ok(());
+        };
+        let now = self.now();
+        let voters = control.status().voters;
+        let taken = self.watch.taken.iter().filter(|((process, voter), taken)| {
+            let answers = now.since(taken.asked) < ANSWERED;
+            *process == from && voters.contains(voter) && taken.leader == leader && answers
+        });
+        let best = taken.filter_map(|(_, taken)| taken.upto).max();
+        let held = heir.status().last;
+        let lacks = best.map_or(0, |best| best.saturating_sub(held.unwrap_or_default()));
+        ensure(lacks <= LAG_MAX, B1, || {
+            format!("handed over to {to:?}, who has {held:?}, and another that answers {best:?}")
         })
     }
 
@@ -96,6 +131,26 @@ impl State {
 }
 
 impl Watch {
+    /// A leader hears that another node has its entries up to `upto`, having asked at `asked`.
+    pub(in super::super) fn note_taken(
+        &mut self,
+        (from, to): (Process, RaftId),
+        vote: Vote,
+        upto: Option<u64>,
+        asked: Instant,
+    ) {
+        let leader = (vote.0, vote.1);
+        let known = self.taken.get(&(from, to)).filter(|it| it.leader == leader);
+        let upto = known.map_or(upto, |known| known.upto.max(upto));
+        let asked = known.map_or(asked, |known| known.asked.max(asked));
+        let taken = Taken {
+            leader,
+            upto,
+            asked,
+        };
+        self.taken.insert((from, to), taken);
+    }
+
     /// A process has heard that a leader hands over.
     pub(in super::super) fn note_transfer_heard(&mut self, vote: Vote, by: Process) {
         if let Some(transfer) = self.transfers.get_mut(&(vote.0, vote.1)) {
