@@ -79,9 +79,7 @@ pub enum TopicError {
     #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
-    #[error(
-        "this node changes nothing before its cluster has registered its start: it waits for {0}; try again"
-    )]
+    #[error("{}", not_registered(.0))]
     NotRegistered(String),
     /// The disk is full.
     #[error("the disk is full; free space and try again")]
@@ -245,9 +243,7 @@ pub enum FetchError {
     #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
-    #[error(
-        "this node changes nothing before its cluster has registered its start: it waits for {0}; try again"
-    )]
+    #[error("{}", not_registered(.0))]
     NotRegistered(String),
     /// The disk refused.
     #[error("read failed: {0}")]
@@ -320,6 +316,14 @@ fn again(why: &str) -> String {
         true => why.to_owned(),
         false => format!("{why}; try again"),
     }
+}
+
+/// What a node says to changes before its cluster has registered this start of it.
+fn not_registered(waits_for: &str) -> String {
+    format!(
+        "this node changes nothing before its cluster has registered its start: it waits for \
+         {waits_for}; try again"
+    )
 }
 
 #[cfg(test)]

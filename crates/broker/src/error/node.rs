@@ -4,7 +4,7 @@ use catalog::Refusal;
 use model::NodeId;
 use thiserror::Error;
 
-use super::{Fault, TopicError, again};
+use super::{Fault, TopicError, again, not_registered};
 use crate::seams::ProposeError;
 
 /// Why nothing was changed about a node.
@@ -20,9 +20,7 @@ pub enum NodeError {
     #[error("{}", again(.0))]
     Unavailable(String),
     /// The cluster has not registered this start of the node yet. Nothing was taken.
-    #[error(
-        "this node changes nothing before its cluster has registered its start: it waits for {0}; try again"
-    )]
+    #[error("{}", not_registered(.0))]
     NotRegistered(String),
 }
 codes!(NodeError {
